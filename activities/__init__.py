@@ -1,0 +1,1 @@
+"""What workflows may ask of the outside world, one class per system."""

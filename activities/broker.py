@@ -1,0 +1,91 @@
+"""Cancelling at the broker. Placing has a file of its own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.clock import utc_now
+from models.drafts import AuditDraft
+from models.errors import NotFound, RateLimited
+from models.messages import CancelOrderInput, CancelOrderResult
+from models.order import Stage
+from models.requests import remark_of
+
+if TYPE_CHECKING:
+    from clients.broker import BrokerClient
+    from clients.flags import Flags
+    from clients.store.store import Store
+
+CHANGE_CALL = "change"
+"""Name of the account's window for changes and cancels, shared by all workers."""
+
+
+class BrokerActivities:
+    """change_window: calls, seconds, gap in seconds, as the broker allows an account."""
+
+    def __init__(
+        self,
+        broker: BrokerClient,
+        store: Store,
+        flags: Flags,
+        change_window: tuple[int, float, float],
+    ) -> None:
+        self._broker = broker
+        self._store = store
+        self._flags = flags
+        self._change_window = change_window
+
+    @activity.defn(name="cancel_order")
+    async def cancel_order(self, message: CancelOrderInput) -> CancelOrderResult:
+        """Ask the broker to cancel; the book, not this answer, says whether it happened.
+
+        Asking twice is harmless. A full window is waited out by Temporal, not here.
+        """
+        known = await self._store.book.by_order_id(message.broker_order_id)
+        if known is not None and known.dead:
+            return CancelOrderResult(accepted=True, detail=f"it was {known.status.value} already")
+        await self._take_slot()
+        try:
+            await self._broker.cancel(message.broker_order_id)
+        except NotFound as missing:
+            # Not proof of anything: lists are read from a cache. The book and its poller decide.
+            return CancelOrderResult(accepted=False, detail=str(missing))
+        except RateLimited as full:
+            raise _later(full) from full
+        await self._record(message)
+        return CancelOrderResult(accepted=True, detail="the broker took the cancel")
+
+    async def _take_slot(self) -> None:
+        limit, window, gap = self._change_window
+        wait = await self._flags.take_slot(self._broker.account, CHANGE_CALL, limit, window, gap)
+        if wait > 0:
+            raise _later(RateLimited("cancel_order", wait))
+
+    async def _record(self, message: CancelOrderInput) -> None:
+        request, remark = message.request, remark_of(message.request.request_id, message.attempt)
+        await self._store.orders.update(
+            request.chain_id,
+            request.vault,
+            request.request_id,
+            message.version,
+            {"stage": Stage.CANCELLING, "waiting_for": "the broker's word on our cancel"},
+            audit=AuditDraft(
+                event_key=f"cancel:{remark}:{message.version}",
+                action="order.cancel_asked",
+                request_id=request.request_id,
+                data={"broker_order_id": message.broker_order_id, "why": message.why},
+            ),
+            now=utc_now(),
+        )
+
+
+def _later(full: RateLimited) -> ApplicationError:
+    return ApplicationError(
+        str(full),
+        type=RateLimited.__name__,
+        next_retry_delay=timedelta(seconds=full.retry_after_seconds),
+    )

@@ -1,0 +1,14 @@
+"""The one clock of the activities: naive UTC, as the store keeps it."""
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Now, in naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def unix_now() -> float:
+    """Now, in Unix seconds."""
+    return time.time()

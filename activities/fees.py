@@ -1,0 +1,53 @@
+"""What a transaction offers for gas: bounded at first, raised when it is not mined. Pure."""
+
+from dataclasses import dataclass
+
+from models.chain import Fees
+
+
+@dataclass(frozen=True)
+class FeeLimits:
+    """Bounds of every offer. max_fee: wei per gas. max_cost: wei one transaction may burn.
+
+    times_suggested: never more than this many times what the chain suggests.
+    """
+
+    # https://github.com/ethereum-optimism/optimism/blob/develop/op-service/txmgr/cli.go
+    times_suggested: int = 5
+    max_fee: int = 500 * 10**9
+    max_cost: int = 10**18
+
+    def offer(self, suggested: Fees) -> Fees:
+        """The first offer: what the chain suggests, cut at max_fee."""
+        cap = min(suggested.max_fee, self.max_fee)
+        tip = min(suggested.max_priority_fee, cap)
+        return Fees(base_fee=suggested.base_fee, max_priority_fee=tip, max_fee=cap)
+
+    def gas(self, balance: int, fees: Fees) -> int:
+        """Most gas that a transaction may use at these fees, from this much money."""
+        return min(balance, self.max_cost) // max(1, fees.max_fee)
+
+    def ceiling(self, suggested: Fees, gas: int) -> int:
+        """Most wei per gas that a transaction of this size may offer now."""
+        by_cost = self.max_cost // max(1, gas)
+        return min(self.max_fee, by_cost, self.times_suggested * suggested.max_fee)
+
+
+def bumped(offered: Fees, suggested: Fees, ceiling: int) -> Fees | None:
+    """The offer that replaces this one; None when the ceiling leaves no room for it.
+
+    A node replaces a waiting transaction only for a tenth more on both fees, rounded up here.
+    """
+    # https://github.com/ethereum/go-ethereum/blob/v1.16.0/core/txpool/legacypool/list.go#L304
+    tip = max(_tenth_more(offered.max_priority_fee), suggested.max_priority_fee)
+    cap = max(_tenth_more(offered.max_fee), suggested.max_fee, tip)
+    if cap > ceiling:
+        # The suggestion alone may be too high; the least that replaces may still fit.
+        tip, cap = _tenth_more(offered.max_priority_fee), _tenth_more(offered.max_fee)
+    if max(cap, tip) > ceiling:
+        return None
+    return Fees(base_fee=suggested.base_fee, max_priority_fee=tip, max_fee=max(cap, tip))
+
+
+def _tenth_more(wei: int) -> int:
+    return max(-(-wei * 11 // 10), wei + 1)

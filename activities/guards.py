@@ -1,0 +1,205 @@
+"""Everything that must be true before an order may be sent. Fail closed: who cannot ask waits.
+
+Place only what can be settled: the request is still there and deep enough, the market is open, feed
+and broker agree, and vault, settler and broker account can carry the order to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from activities.clock import unix_now, utc_now
+from activities.lookup import read_request
+from activities.pricing import Plan, Prices, Unservable, deviation, plan
+from models.assets import Asset, AssetBook, UnknownAsset
+from models.broker import MarketState
+from models.drafts import Headroom
+from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
+from models.money import BPS
+from models.order import Reason
+from models.requests import BlockRef, Side, VaultRequest, VaultStatus
+
+if TYPE_CHECKING:
+    from clients.agreeing import AgreeingVault
+    from clients.broker import BrokerClient
+    from clients.oracle import OracleClient
+    from clients.store.store import Store
+
+_CAPACITY_RETRY_SECONDS = 10.0
+_SESSION_RETRY_SECONDS = 30.0
+_BLOCK_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """deadline_margin: seconds. usdt_feed empty = no peg feed is configured (dev chains only)."""
+
+    deadline_margin: float
+    confirmations: int
+    band_bps: int
+    usdt_band_bps: int
+    min_gas_wei: int
+    settler: str
+    usdt_feed: str = ""
+    usdt_heartbeat: int = 86_400
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All guards passed: what to send, and how much all open claims together may set aside."""
+
+    terms: VaultRequest
+    asset: Asset
+    plan: Plan
+    headroom: Headroom
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A guard tripped: the answer to give instead of sending."""
+
+    result: PlaceOrderResult
+
+
+class Guards:
+    """Reads every source afresh; nothing here writes."""
+
+    def __init__(
+        self,
+        vault: AgreeingVault,
+        oracle: OracleClient,
+        broker: BrokerClient,
+        store: Store,
+        assets: AssetBook,
+        limits: GuardLimits,
+    ) -> None:
+        self._vault = vault
+        self._oracle = oracle
+        self._broker = broker
+        self._store = store
+        self._assets = assets
+        self._limits = limits
+
+    async def check(self, message: PlaceOrderInput) -> Ready | Wait:
+        """All guards, in the order of what they cost the user.
+
+        Raises:
+            SourceUnavailable: a source could not be asked; nothing may be sent.
+        """
+        asked = utc_now()
+        terms, head = await read_request(self._vault, message.request)
+        stop = self._request_guards(message, terms, head)
+        if stop is not None or terms is None:
+            return stop or _stop(PlaceOutcome.GONE, "the request is gone")
+        try:
+            asset = self._assets.of_token(terms.asset)
+        except UnknownAsset as unknown:
+            return _refund(Reason.UNKNOWN_ASSET, str(unknown))
+        return await self._market_guards(terms, asset, head, asked)
+
+    def _request_guards(
+        self, message: PlaceOrderInput, terms: VaultRequest | None, head: BlockRef
+    ) -> Wait | None:
+        if terms is None:
+            return _stop(PlaceOutcome.GONE, "the vault has no such request at its newest block")
+        if terms.side is not message.request.side:
+            words = f"the vault says {terms.side}, this workflow was started for the other side"
+            return _stop(PlaceOutcome.HELD, words, _CAPACITY_RETRY_SECONDS)
+        if terms.status is not VaultStatus.OPEN:
+            return _stop(PlaceOutcome.ENDED, f"the vault says {terms.status.name}")
+        if terms.cancel_requested:
+            return _refund(Reason.USER_CANCELLED, "cancelled by its owner before it was sent")
+        if unix_now() >= terms.deadline - self._limits.deadline_margin:
+            return _refund(Reason.DEADLINE, "the deadline is too close for an order")
+        missing = self._limits.confirmations - (head.number - terms.created_block)
+        if missing > 0:
+            words = f"{missing} more block(s) needed"
+            return _stop(PlaceOutcome.NOT_CONFIRMED, words, _BLOCK_RETRY_SECONDS)
+        return None
+
+    async def _market_guards(
+        self, terms: VaultRequest, asset: Asset, head: BlockRef, asked: datetime
+    ) -> Ready | Wait:
+        listed, (_, decimals), quote, peg = await asyncio.gather(
+            self._vault.asset(terms.asset, head),
+            self._vault.usdt(head),
+            self._broker.quote(asset.symbol),
+            self._peg(head),
+        )
+        if listed is None or not listed.open:
+            words = f"{asset.symbol} is not open in the vault"
+            return _stop(PlaceOutcome.HELD, words, _CAPACITY_RETRY_SECONDS)
+        if quote.state is MarketState.CLOSED:
+            words = f"the market for {asset.symbol} is closed"
+            return _stop(PlaceOutcome.WAITING_SESSION, words, _SESSION_RETRY_SECONDS)
+        reference = await self._oracle.price(
+            listed.feed, heartbeat_seconds=listed.heartbeat, at=head
+        )
+        band = min(self._limits.band_bps, listed.band_bps)
+        far = peg or deviation(quote, reference.usd, band)
+        if quote.state is MarketState.HALTED:
+            far = f"{asset.symbol} is halted"
+        if far:
+            return _stop(PlaceOutcome.HELD, far, _CAPACITY_RETRY_SECONDS)
+        planned = plan(terms, asset, Prices(quote, reference.usd, band, decimals))
+        if isinstance(planned, Unservable):
+            return _refund(planned.reason, planned.detail)
+        return await self._capacity(terms, asset, planned, head, asked)
+
+    async def _capacity(
+        self, terms: VaultRequest, asset: Asset, planned: Plan, head: BlockRef, asked: datetime
+    ) -> Ready | Wait:
+        settler, books, reserved = await asyncio.gather(
+            self._vault.settler(self._limits.settler, head),
+            self._vault.books(head),
+            self._store.placements.reserved(asset.symbol),
+        )
+        if not settler.has_role:
+            words = f"settler {settler.address} may not settle"
+            return _stop(PlaceOutcome.NO_HEADROOM, words, _CAPACITY_RETRY_SECONDS)
+        if settler.balance < self._limits.min_gas_wei:
+            words = f"settler {settler.address} holds {settler.balance} wei for gas, too little"
+            return _stop(PlaceOutcome.NO_HEADROOM, words, _CAPACITY_RETRY_SECONDS)
+        cash, shares = Decimal(0), 0
+        if terms.side is Side.BUY:
+            cash = await self._cash(reserved.cash)
+        else:
+            shares = await self._sellable(asset.symbol, reserved.shares)
+        headroom = Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
+        return Ready(terms=terms, asset=asset, plan=planned, headroom=headroom)
+
+    async def _cash(self, ours: Decimal) -> Decimal:
+        """Dollars for our claims: own cash only, less what others' working orders hold."""
+        funds = await self._broker.funds()
+        return funds.cash - max(Decimal(0), funds.working_buys - ours)
+
+    async def _sellable(self, symbol: str, ours: int) -> int:
+        """Shares for our claims: the long position, less what others' working orders hold."""
+        for position in await self._broker.positions():
+            if position.symbol == symbol:
+                working = position.quantity - position.sellable
+                return max(0, position.quantity - max(0, working - ours))
+        return 0
+
+    async def _peg(self, head: BlockRef) -> str:
+        """Why USDT may not be counted as a dollar; empty when it may."""
+        if not self._limits.usdt_feed:
+            return ""
+        price = await self._oracle.price(
+            self._limits.usdt_feed, heartbeat_seconds=self._limits.usdt_heartbeat, at=head
+        )
+        if abs(price.usd - 1) * BPS > self._limits.usdt_band_bps:
+            return f"USDT is at {price.usd} USD, outside {self._limits.usdt_band_bps} basis points"
+        return ""
+
+
+def _stop(outcome: PlaceOutcome, detail: str, seconds: float = 0.0) -> Wait:
+    return Wait(PlaceOrderResult(outcome=outcome, detail=detail, retry_seconds=seconds))
+
+
+def _refund(reason: Reason, detail: str) -> Wait:
+    return Wait(PlaceOrderResult(outcome=PlaceOutcome.REFUND, reason=reason, detail=detail))

@@ -1,0 +1,49 @@
+"""How a mismatch is named and told: the same one has the same key in every run. Pure."""
+
+from models.cases import HouseDue
+from models.drafts import Observation
+from models.invariants import Violation
+from models.records import HousePosition
+
+NO_WORKFLOW = "NO_WORKFLOW"
+HOUSE = "HOUSE"
+HOUSE_STALE = "HOUSE_STALE"
+ROW = "ROW"
+ORDERS = "ORDERS"
+ITEM_REFUSED = "ITEM_REFUSED"
+ITEM_STUCK = "ITEM_STUCK"
+POSITION = "POSITION"
+MONEY = "MONEY"
+KINDS = (
+    NO_WORKFLOW, HOUSE, HOUSE_STALE, ROW, ORDERS, ITEM_REFUSED, ITEM_STUCK, POSITION, MONEY,
+)  # fmt: skip
+_KEY_LENGTH = 191
+
+
+def observed(kind: str, violation: Violation) -> Observation:
+    """Of one request there may be several, so its key says which; a sum has one."""
+    which = "" if kind == MONEY else f":{violation.detail}"
+    key = f"{kind.lower()}:{violation.key}{which}"
+    return Observation(key[:_KEY_LENGTH], kind, violation.detail)
+
+
+def house_key(due: HouseDue) -> str:
+    """A total that grows is another finding."""
+    return f"house:{due.broker_order_id}:{due.cause}:{due.quantity}"
+
+
+def due_words(due: HouseDue) -> str:
+    """A house position in words."""
+    return f"{due.quantity} {due.symbol} of order {due.broker_order_id} ({due.cause})"
+
+
+def no_longer_due(row: HousePosition) -> HouseDue:
+    """What is booked although nothing is due."""
+    return HouseDue(
+        broker_order_id=row.broker_order_id,
+        request_id=row.request_id,
+        symbol=row.symbol,
+        cause=row.cause,
+        quantity=row.quantity,
+        cost=row.cost,
+    )

@@ -1,0 +1,256 @@
+"""An order's own steps besides trading: admit, show, enqueue its settlement, close."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.clock import utc_now
+from activities.lookup import read_request
+from activities.reporting import claim_view, ending, enqueued, item_view, settling
+from activities.settling import Decline, settlement_item
+from models.assets import AssetBook, UnknownAsset
+from models.drafts import AuditDraft
+from models.errors import Conflict, NotFound, SourceUnavailable
+from models.messages import (
+    AdmitInput,
+    AdmitResult,
+    CloseInput,
+    CloseResult,
+    EnqueueInput,
+    EnqueueResult,
+    OrderPolicy,
+    ReadOrderInput,
+    ReadOrderResult,
+    ReadRequestInput,
+    ReadRequestResult,
+    RecordStageInput,
+)
+from models.order import OrderStatus, Stage
+from models.records import SettlementItem
+from models.requests import (
+    BlockRef,
+    OrderRequest,
+    VaultRequest,
+    VaultStatus,
+    remark_of,
+)
+
+if TYPE_CHECKING:
+    from clients.agreeing import AgreeingVault
+    from clients.gateway import WorkflowGateway
+    from clients.sender import ChainSender
+    from clients.store.store import Store
+
+_BEFORE_SENDING = frozenset({Stage.CONFIRMING, Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED})
+
+
+class OrderActivities:
+    """Thin steps over the vault (which decides) and the store (which reports)."""
+
+    def __init__(
+        self,
+        vault: AgreeingVault,
+        sender: ChainSender,
+        store: Store,
+        gateway: WorkflowGateway,
+        assets: AssetBook,
+        *,
+        policy: OrderPolicy,
+        confirmations: int,
+    ) -> None:
+        self._vault = vault
+        self._sender = sender
+        self._store = store
+        self._gateway = gateway
+        self._assets = assets
+        self._policy = policy
+        self._confirmations = confirmations
+
+    @activity.defn(name="admit")
+    async def admit(self, message: AdmitInput) -> AdmitResult:
+        """Read the vault, have a row and a version range for this run."""
+        terms, head = await self._read(message.request)
+        if terms is None:
+            return await self._admit_vanished(message.request, head)
+        symbol = self._symbol(terms.asset)
+        admission = await self._store.orders.admit(
+            terms,
+            workflow_id=message.workflow_id,
+            symbol=symbol,
+            tx_hash=message.request.tx_hash or await self._tx_hash(terms),
+            now=utc_now(),
+        )
+        return AdmitResult(
+            terms=terms,
+            head=head,
+            version=admission.version,
+            symbol=symbol,
+            confirmations_missing=self._missing(terms, head),
+            policy=self._policy,
+            retry_count=admission.order.retry_count,
+            claims=tuple(claim_view(claim) for claim in admission.claims),
+            item=item_view(admission.item),
+        )
+
+    @activity.defn(name="read_request")
+    async def read_request(self, message: ReadRequestInput) -> ReadRequestResult:
+        """The vault's word on the request at the agreed head."""
+        terms, head = await self._read(message.request)
+        missing = self._missing(terms, head) if terms is not None else 0
+        return ReadRequestResult(terms=terms, head=head, confirmations_missing=missing)
+
+    @activity.defn(name="record_stage")
+    async def record_stage(self, message: RecordStageInput) -> None:
+        """Show a wait on the row; a newer writer wins."""
+        waiting = message.stage in _BEFORE_SENDING
+        await self._update(
+            message.request,
+            message.version,
+            {
+                "status": OrderStatus.PENDING if waiting else OrderStatus.EXECUTING,
+                "stage": message.stage,
+                "waiting_for": message.waiting_for,
+                "retry_count": message.retry_count,
+            },
+        )
+
+    @activity.defn(name="read_order")
+    async def read_order(self, message: ReadOrderInput) -> ReadOrderResult:
+        """The broker's book as last polled, and whether the user asked for a cancel."""
+        request = message.request
+        order = await self._store.book.by_remark(remark_of(request.request_id, message.attempt))
+        terms, _ = await self._read(request)
+        if terms is None:
+            return ReadOrderResult(order=order, status=VaultStatus.NONE)
+        return ReadOrderResult(
+            order=order, cancel_requested=terms.cancel_requested, status=terms.status
+        )
+
+    @activity.defn(name="enqueue_settlement")
+    async def enqueue_settlement(self, message: EnqueueInput) -> EnqueueResult:
+        """Write the request's one settlement item (the first one stays) and wake the sender."""
+        request = message.request
+        key = (request.chain_id, request.vault, request.request_id)
+        item = await self._store.items.of_request(*key)
+        if item is None:
+            drafted = await self._draft(message)
+            if isinstance(drafted, Decline):
+                return EnqueueResult(item=None, refused=drafted.why)
+            try:
+                item = await self._store.items.enqueue(drafted)
+            except Conflict as doubt:
+                # The book knows of an order that no claim names, or one filled just now.
+                return EnqueueResult(item=None, refused=str(doubt))
+        try:
+            changes = settling(item, message)
+            await self._update(request, message.version, changes, enqueued(item, message))
+        except Conflict:
+            # The row shows an end that a reorganisation undid; close_order writes the next one.
+            pass
+        await self._gateway.wake_settlement()
+        return EnqueueResult(item=item_view(item))
+
+    @activity.defn(name="close_order")
+    async def close_order(self, message: CloseInput) -> CloseResult:
+        """Write the end that the vault has for the request, and free what it reserved."""
+        request = message.request
+        terms, _ = await self._read(request)
+        status = terms.status if terms is not None else VaultStatus.NONE
+        if status is VaultStatus.OPEN:
+            await self._gateway.wake_settlement()
+            return CloseResult(closed=False, status=status, stage=Stage.SETTLING)
+        key = (request.chain_id, request.vault, request.request_id)
+        item = await self._store.items.of_request(*key)
+        stage, changes = ending(status, item, message)
+        audit = AuditDraft(
+            event_key=f"close:{request.request_id}:{message.version}",
+            action=f"order.{stage.value.lower()}",
+            request_id=request.request_id,
+            data={"reason": message.reason.value, "detail": message.detail},
+        )
+        try:
+            if not await self._update(request, message.version, changes, audit):
+                await self._overtake(request, changes)
+        except NotFound:
+            # Orphaned before it ever had a row: nothing to report on.
+            return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
+        await self._store.placements.release(request.request_id, utc_now())
+        return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
+
+    async def _read(self, request: OrderRequest) -> tuple[VaultRequest | None, BlockRef]:
+        return await read_request(self._vault, request)
+
+    async def _overtake(self, request: OrderRequest, changes: dict[str, object]) -> None:
+        """A run that was reset numbers its writes lower than the one it replaces did."""
+        row = await self._store.orders.get(request.chain_id, request.vault, request.request_id)
+        if row.stage is not changes["stage"]:
+            await self._update(request, row.version + 1, changes)
+
+    async def _tx_hash(self, terms: VaultRequest) -> str:
+        """The hash only decorates: an endpoint that keeps no logs must not hold an order up."""
+        try:
+            return await self._sender.request_tx_hash(terms)
+        except SourceUnavailable as error:
+            activity.logger.warning("tx_hash_not_found", extra={"detail": str(error)})
+            return ""
+
+    async def _admit_vanished(self, request: OrderRequest, head: BlockRef) -> AdmitResult:
+        """Without terms, but with the claims: what they sent still works at the broker."""
+        try:
+            row = await self._store.orders.get(request.chain_id, request.vault, request.request_id)
+            version = row.version + 1
+        except NotFound:
+            version = 1
+        claims = await self._store.placements.of_request(request.request_id)
+        return AdmitResult(
+            terms=None,
+            head=head,
+            version=version,
+            symbol="",
+            confirmations_missing=0,
+            policy=self._policy,
+            claims=tuple(claim_view(claim) for claim in claims),
+        )
+
+    async def _draft(self, message: EnqueueInput) -> SettlementItem | Decline:
+        request = message.request
+        terms, head = await self._read(request)
+        if terms is None:
+            return Decline("the vault does not show the request at its newest block")
+        _, decimals = await self._vault.usdt(head)
+        return settlement_item(
+            message,
+            terms,
+            await self._store.placements.of_request(request.request_id),
+            await self._store.book.of_request(request.request_id),
+            decimals,
+            utc_now(),
+        )
+
+    def _missing(self, terms: VaultRequest, head: BlockRef) -> int:
+        return max(0, self._confirmations - (head.number - terms.created_block))
+
+    def _symbol(self, token: str) -> str:
+        try:
+            return self._assets.of_token(token).symbol
+        except UnknownAsset:
+            return ""
+
+    async def _update(
+        self,
+        request: OrderRequest,
+        version: int,
+        changes: dict[str, object],
+        audit: AuditDraft | None = None,
+    ) -> bool:
+        return await self._store.orders.update(
+            request.chain_id,
+            request.vault,
+            request.request_id,
+            version,
+            changes,
+            audit=audit,
+            now=utc_now(),
+        )

@@ -1,0 +1,235 @@
+"""Placing, once: quote, guards, reservations, claim and send as one step with nothing between.
+
+guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ send ▶ mark
+Die before the claim: nobody sent, and the resolver burns the attempt. Die after it: the claim says
+that something may be at the broker, and only the broker's book can say what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+
+from activities.clock import utc_now
+from activities.guards import Ready, Wait
+from activities.resolving import record_placed
+from models.broker import OrderTicket
+from models.control import Refusal
+from models.drafts import ClaimDraft, ClaimKind
+from models.errors import Conflict, OrderRejected, PlacementUnknown, RateLimited, SourceUnavailable
+from models.messages import (
+    PlaceOrderInput,
+    PlaceOrderResult,
+    PlaceOutcome,
+)
+from models.order import Reason
+from models.records import ClaimState
+from models.requests import Side, remark_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from activities.guards import Guards
+    from clients.broker import BrokerClient
+    from clients.flags import Flags
+    from clients.store.store import Store
+
+_HEARTBEAT_SECONDS = 1.5
+_DOWN_RETRY_SECONDS = 5.0
+# The poller reads the whole book every few seconds; a store that has not seen it for this long may
+# have forgotten (a restored database), so nothing is claimed before it was read again.
+_BOOK_AGE = timedelta(minutes=2)
+
+
+class PlacingActivities:
+    """The only place from which an order is sent."""
+
+    def __init__(
+        self,
+        guards: Guards,
+        broker: BrokerClient,
+        store: Store,
+        flags: Flags,
+        *,
+        place_window: tuple[int, float, float],
+        send_window: timedelta,
+    ) -> None:
+        self._guards = guards
+        self._broker = broker
+        self._store = store
+        self._flags = flags
+        self._place_window = place_window
+        self._send_window = send_window
+
+    @activity.defn(name="place_order")
+    async def place_order(self, message: PlaceOrderInput) -> PlaceOrderResult:
+        """Place one attempt, or say why not. Idempotency key: (request id, attempt).
+
+        A source that is down is a wait, not an error: nothing was sent.
+        """
+        async with _heartbeats():
+            try:
+                return await self._place(message)
+            except RateLimited as full:
+                return _waiting(PlaceOutcome.RATE_LIMITED, str(full), full.retry_after_seconds)
+            except SourceUnavailable as down:
+                return _waiting(PlaceOutcome.SOURCE_DOWN, str(down), _DOWN_RETRY_SECONDS)
+
+    async def _place(self, message: PlaceOrderInput) -> PlaceOrderResult:
+        checked = await self._guards.check(message)
+        if isinstance(checked, Wait):
+            return checked.result
+        limit, window, gap = self._place_window
+        wait = await self._flags.take_slot(self._broker.account, "place", limit, window, gap)
+        if wait > 0:
+            raise RateLimited("place_order", wait)
+        remark = remark_of(message.request.request_id, message.attempt)
+        # Taken before the permit, so that nothing is sent after its entry in flight has expired.
+        send_by = utc_now() + self._send_window
+        permit = await self._flags.begin_placement(
+            remark,
+            message.request.side,
+            checked.asset.symbol,
+            self._send_window.total_seconds(),
+        )
+        if isinstance(permit, Refusal):
+            return _waiting(PlaceOutcome.HELD, _why_held(permit), _held_retry_seconds(permit))
+        try:
+            refused = await self._claim(_draft(message, remark, checked, send_by), checked)
+            return refused or await self._send(message, checked, remark, send_by)
+        except SourceUnavailable as down:
+            # From the claim on nothing is "not sent" any more: store and book decide.
+            return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=str(down))
+        except Conflict as conflict:
+            # Another attempt fills or filled, or there is an item: what ends it decides which.
+            return PlaceOrderResult(
+                outcome=PlaceOutcome.REFUND, reason=Reason.NOT_FILLED, detail=str(conflict)
+            )
+
+    async def _claim(self, draft: ClaimDraft, ready: Ready) -> PlaceOrderResult | None:
+        """Why there is no right to send; None when it was given.
+
+        An attempt that was claimed before may still be in flight, so its entry stays.
+        """
+        try:
+            claim = await self._store.placements.claim(draft, ready.headroom, utc_now())
+        except (SourceUnavailable, Conflict):
+            await self._ended(draft.remark)
+            raise
+        if claim.kind is ClaimKind.CLAIMED:
+            return None
+        if claim.kind is ClaimKind.EXISTS:
+            return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=claim.detail)
+        await self._ended(draft.remark)
+        return _waiting(PlaceOutcome.NO_HEADROOM, claim.detail, _DOWN_RETRY_SECONDS)
+
+    async def _ended(self, remark: str) -> None:
+        """Its end is known; an entry that cannot be removed expires, and changes no outcome."""
+        with suppress(SourceUnavailable):
+            await self._flags.end_placement(remark)
+
+    async def _send(
+        self, message: PlaceOrderInput, ready: Ready, remark: str, send_by: datetime
+    ) -> PlaceOrderResult:
+        request_id, attempt = message.request.request_id, message.attempt
+        ticket = OrderTicket(
+            remark=remark,
+            symbol=ready.asset.symbol,
+            side=message.request.side,
+            quantity=ready.plan.quantity,
+            price=ready.plan.price,
+        )
+        try:
+            order = await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
+        except PlacementUnknown as unknown:
+            # Stays registered in flight, so that a pause names it.
+            return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=str(unknown))
+        except OrderRejected as no:
+            await self._store.placements.mark(
+                request_id, attempt, ClaimState.REJECTED, detail=no.reason, now=utc_now()
+            )
+            await self._ended(remark)
+            return PlaceOrderResult(
+                outcome=PlaceOutcome.REJECTED, detail=no.reason, attempt_used=True
+            )
+        except (SourceUnavailable, RateLimited) as unsent:
+            return await self._unsent(request_id, attempt, remark, unsent)
+        await record_placed(self._store, message, order)
+        await self._ended(remark)
+        return PlaceOrderResult(
+            outcome=PlaceOutcome.PLACED,
+            order=order,
+            quantity=ready.plan.quantity,
+            price=ready.plan.price,
+            attempt_used=True,
+        )
+
+    async def _unsent(
+        self, request_id: str, attempt: int, remark: str, error: SourceUnavailable | RateLimited
+    ) -> PlaceOrderResult:
+        """The client proved that nothing left: the claim is spent, its holder never sends."""
+        await self._store.placements.mark(
+            request_id, attempt, ClaimState.ABSENT, detail=str(error), now=utc_now()
+        )
+        await self._ended(remark)
+        limited = isinstance(error, RateLimited)
+        return PlaceOrderResult(
+            outcome=PlaceOutcome.RATE_LIMITED if limited else PlaceOutcome.SOURCE_DOWN,
+            detail=str(error),
+            retry_seconds=getattr(error, "retry_after_seconds", _DOWN_RETRY_SECONDS),
+            attempt_used=True,
+        )
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    """Heartbeat while the step runs, so that a killed worker is noticed within seconds."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _draft(message: PlaceOrderInput, remark: str, ready: Ready, send_by: datetime) -> ClaimDraft:
+    selling = message.request.side is Side.SELL
+    return ClaimDraft(
+        request_id=message.request.request_id,
+        attempt=message.attempt,
+        remark=remark,
+        symbol=ready.asset.symbol,
+        side=message.request.side,
+        quantity=ready.plan.quantity,
+        price=ready.plan.price,
+        send_by=send_by,
+        reserved_payout=ready.plan.payout,
+        reserved_cash=ready.plan.cash,
+        reserved_shares=ready.plan.quantity if selling else 0,
+        may_cross=False,
+        book_since=utc_now() - _BOOK_AGE,
+    )
+
+
+def _waiting(outcome: PlaceOutcome, detail: str, seconds: float) -> PlaceOrderResult:
+    return PlaceOrderResult(outcome=outcome, detail=detail, retry_seconds=seconds)
+
+
+def _held_retry_seconds(refusal: Refusal) -> float:
+    """Who lifts a hold or a halt wakes its orders; a lease that lapsed may be back unannounced."""
+    return 0.0 if refusal.holds or refusal.halted else _DOWN_RETRY_SECONDS
+
+
+def _why_held(refusal: Refusal) -> str:
+    reasons = "; ".join(f"{hold.kind.value}: {hold.reason or hold.key}" for hold in refusal.holds)
+    return f"trading is held: {reasons}" if reasons else refusal.reason

@@ -1,0 +1,277 @@
+"""Vault, workflows, store and broker compared: nudges, books and alarms; sends nothing itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from temporalio import activity
+
+from activities.beating import beating
+from activities.clock import utc_now
+from activities.observations import (
+    HOUSE,
+    HOUSE_STALE,
+    ITEM_REFUSED,
+    ITEM_STUCK,
+    MONEY,
+    NO_WORKFLOW,
+    ORDERS,
+    POSITION,
+    ROW,
+    due_words,
+    house_key,
+    no_longer_due,
+    observed,
+)
+from activities.reconcile_view import ReconcileReader, View, busy
+from models.assets import AssetBook, UnknownAsset
+from models.cases import FOREIGN, Case, HouseDue, house_due, house_missing
+from models.chain import RejectionKind
+from models.control import HoldCommand, HoldKind
+from models.drafts import Observation
+from models.errors import Conflict
+from models.invariants import (
+    ended_once,
+    money_holds,
+    orders_claimed,
+    position_gap,
+)
+from models.messages import ReconcileResult
+from models.money import shares_to_units
+from models.order import TERMINAL_STATUSES
+from models.records import Finding, HousePosition, ItemState
+from models.requests import OrderRequest, VaultStatus, order_workflow_id
+from models.verdict import rejection_kind
+
+if TYPE_CHECKING:
+    from clients.gateway import WorkflowGateway
+    from clients.store.store import Store
+
+_NUDGED = frozenset({NO_WORKFLOW})
+_ALARMED = "alarmed"
+_WAITING = frozenset({ItemState.PENDING, ItemState.SENT})
+
+
+class ReconcileReport(Protocol):
+    """What the process around the activity makes of it: metrics and logs."""
+
+    def alarm(self, kind: str, key: str, detail: str) -> None:
+        """Somebody has to look; said once per finding."""
+
+    def finished(self, standing: Mapping[str, int]) -> None:
+        """A run has ended with so many standing findings by kind."""
+
+
+class ReconcileActivities:
+    """Counts a mismatch only when two consecutive runs saw it and no step was in flight."""
+
+    def __init__(
+        self,
+        reader: ReconcileReader,
+        store: Store,
+        gateway: WorkflowGateway,
+        assets: AssetBook,
+        report: ReconcileReport,
+        *,
+        stuck_after: timedelta = timedelta(minutes=2),
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._gateway = gateway
+        self._assets = assets
+        self._report = report
+        self._stuck_after = stuck_after
+
+    @activity.defn(name="reconcile")
+    async def reconcile(self) -> ReconcileResult:
+        """One run. Repeating it is harmless: what it does is idempotent by its own key."""
+        async with beating():
+            return await self._run()
+
+    async def _run(self) -> ReconcileResult:
+        run = await self._store.findings.next_run()
+        view = await self._reader.read()
+        missing = self._without_workflow(view)
+        due, stale = await self._house(view)
+        seen = [
+            *(Observation(key, NO_WORKFLOW, "no workflow runs") for key in missing),
+            *(Observation(key, HOUSE, due_words(one)) for key, one in due.items()),
+            *(Observation(f"stale:{house_key(one)}", HOUSE_STALE, due_words(one)) for one in stale),
+            *self._rows(view),
+            *self._items(view),
+            *self._equations(view),
+        ]
+        standing = await self._store.findings.observe(run, seen)
+        started = await self._start([missing[f.key] for f in standing if f.key in missing])
+        booked = await self._book([due[f.key] for f in standing if f.key in due])
+        await self._hold(view, standing)
+        alarms = await self._alarm(standing)
+        self._report.finished(Counter(finding.kind for finding in standing))
+        return ReconcileResult(
+            run=run,
+            requests=len(view.open),
+            started=started,
+            nudged=await self._nudge(view),
+            booked=booked,
+            findings=len(standing),
+            alarms=alarms,
+        )
+
+    # --- what is seen -----------------------------------------------------------------------------
+
+    def _without_workflow(self, view: View) -> dict[str, OrderRequest]:
+        """Open requests and unfinished rows that nobody works on, by finding key."""
+        wanted = {
+            request.request_id.lower(): OrderRequest(
+                chain_id=request.chain_id,
+                vault=request.vault,
+                n=request.n,
+                request_id=request.request_id,
+                side=request.side,
+                user=request.owner,
+                symbol=self._symbol(request.asset),
+                created_block=request.created_block,
+            )
+            for request in view.open
+        }
+        for row in view.unfinished:
+            # Ended on chain, but its workflow died before it could say so on the row.
+            wanted[row.request_id] = OrderRequest(
+                chain_id=row.chain_id,
+                vault=row.vault,
+                n=row.request_number,
+                request_id=row.request_id,
+                side=row.order_type,
+                user=row.user_addr,
+                symbol=row.symbol,
+                tx_hash=row.tx_hash,
+                created_block=row.created_block,
+            )
+        return {
+            f"workflow:{request_id}": request
+            for request_id, request in wanted.items()
+            if order_workflow_id(request.chain_id, request.vault, request_id) not in view.running
+        }
+
+    async def _house(self, view: View) -> tuple[dict[str, HouseDue], list[HouseDue]]:
+        """Fills that no request may claim and that are not booked yet; and what is too much."""
+        quiet = {case.request_id: case for case in view.cases if not busy(case)}
+        due = [one for case in quiet.values() for one in house_due(case)]
+        named = {one.broker_order_id for one in due}
+        booked = [row for one in sorted(named) for row in await self._store.house.booked(one)]
+        missing, stale = house_missing(due, booked)
+        stale += [
+            no_longer_due(row)
+            for row in view.house
+            if row.request_id in quiet
+            and row.broker_order_id not in named
+            # Its order has no claim that would bring it back into view.
+            and row.cause != FOREIGN
+        ]
+        return {house_key(one): one for one in missing}, stale
+
+    def _rows(self, view: View) -> Iterable[Observation]:
+        """Rows that say another end than the vault, and orders that should not be."""
+        quiet = [case for case in view.cases if not busy(case)]
+        told = [case for case in quiet if _says_an_end(case)]
+        yield from (observed(ROW, violation) for violation in ended_once(told))
+        broken = orders_claimed(quiet, view.house)
+        yield from (observed(ORDERS, violation) for violation in broken)
+
+    def _items(self, view: View) -> Iterable[Observation]:
+        for item in (case.item for case in view.cases if case.item is not None):
+            about = f"{item.request_id}:{item.state}"
+            if item.state is ItemState.REJECTED:
+                if rejection_kind(item.rejection) is RejectionKind.OPERATOR:
+                    yield Observation(f"item:{about}", ITEM_REFUSED, item.rejection)
+            elif item.state in _WAITING and utc_now() - item.updated_at > self._stuck_after:
+                yield Observation(f"item:{about}", ITEM_STUCK, f"since {item.updated_at}")
+
+    def _equations(self, view: View) -> Iterable[Observation]:
+        """Invariants 2 and 3, as far as what is in flight leaves them decidable."""
+        for violation in money_holds(view.books, view.open):
+            yield observed(MONEY, violation)
+        for symbol, supply in view.supply.items():
+            if view.positions is None:
+                return
+            held = view.positions.get(symbol, 0)
+            gap = position_gap(symbol, view.cases, supply, held, view.house)
+            if abs(gap) > shares_to_units(view.unsure.get(symbol, 0)):
+                detail = f"the broker holds {gap} token units more than tokens and fills explain"
+                yield Observation(f"position:{symbol}", POSITION, detail)
+
+    # --- what is done -----------------------------------------------------------------------------
+
+    async def _start(self, requests: Sequence[OrderRequest]) -> int:
+        for request in requests:
+            await self._gateway.start_order(request)
+        return len(requests)
+
+    async def _book(self, due: Sequence[HouseDue]) -> int:
+        booked = 0
+        for one in due:
+            position = HousePosition(
+                symbol=one.symbol,
+                quantity=one.quantity,
+                cost=one.cost,
+                cause=one.cause,
+                broker_order_id=one.broker_order_id,
+                request_id=one.request_id,
+                created_at=utc_now(),
+            )
+            try:
+                booked += await self._store.house.book(position)
+            except Conflict as error:
+                # Resolved by an operator, and grown since: theirs to decide again.
+                self._report.alarm(HOUSE, house_key(one), str(error))
+        return booked
+
+    async def _hold(self, view: View, standing: Sequence[Finding]) -> None:
+        """Hold each symbol that the house owns something of, or whose orders are not ours."""
+        reasons = {
+            f"house:{row.symbol}": (row.symbol, "fills that no request may claim: flatten or adopt")
+            for row in await self._store.house.unresolved()
+        }
+        symbols = {case.request_id: case.symbol for case in view.cases}
+        for finding in standing:
+            symbol = symbols.get(finding.key.split(":")[1], "") if finding.kind == ORDERS else ""
+            if symbol:
+                reasons[f"orders:{symbol}"] = (symbol, finding.detail)
+        active = {hold.key for hold in await self._store.holds.active()}
+        for key, (symbol, reason) in reasons.items():
+            if key not in active:
+                await self._gateway.set_hold(
+                    HoldCommand(
+                        key=key, kind=HoldKind.HOUSE, reason=reason, who="reconcile", symbol=symbol
+                    )
+                )
+
+    async def _alarm(self, standing: Sequence[Finding]) -> int:
+        fresh = [f for f in standing if f.kind not in _NUDGED and f.handled != _ALARMED]
+        for finding in fresh:
+            self._report.alarm(finding.kind, finding.key, finding.detail)
+            await self._store.findings.mark_handled(finding.key, _ALARMED)
+        return len(fresh)
+
+    async def _nudge(self, view: View) -> int:
+        """Wake the settlement when items wait longer than it should ever take."""
+        stuck = sum(1 for seen in self._items(view) if seen.kind == ITEM_STUCK)
+        if stuck:
+            await self._gateway.wake_settlement()
+        return stuck
+
+    def _symbol(self, token: str) -> str:
+        try:
+            return self._assets.of_token(token).symbol
+        except UnknownAsset:
+            return ""
+
+
+def _says_an_end(case: Case) -> bool:
+    """Until then the workflow is still to speak, and whether one runs is looked at elsewhere."""
+    if case.row is None:
+        return case.status is not VaultStatus.OPEN
+    return case.row.status in TERMINAL_STATUSES

@@ -1,0 +1,189 @@
+"""What reconcile compares: the four sources, read one after the other, joined by request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from activities.clock import utc_now
+from activities.finality import Finality
+from activities.request_index import RequestIndex
+from models.assets import AssetBook
+from models.broker import BrokerOrder
+from models.cases import Case, make_cases
+from models.chain import VaultBooks
+from models.drafts import RequestRecords
+from models.errors import SourceUnavailable
+from models.order import Order
+from models.records import ClaimState, HousePosition, ItemState
+from models.requests import BlockRef, VaultRequest, VaultStatus, parse_remark
+
+if TYPE_CHECKING:
+    from clients.agreeing import AgreeingVault
+    from clients.broker import BrokerClient
+    from clients.gateway import WorkflowGateway
+    from clients.shares import ShareReader
+    from clients.store.store import Store
+
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at everything. positions None: the broker could not be asked.
+
+    unsure: whole shares by symbol that may be on either side of the comparison just now.
+    """
+
+    head: BlockRef
+    open: Sequence[VaultRequest]
+    cases: Sequence[Case]
+    unfinished: Sequence[Order]
+    running: frozenset[str]
+    books: VaultBooks
+    supply: Mapping[str, int]
+    positions: Mapping[str, int] | None
+    house: Sequence[HousePosition]
+    unsure: Mapping[str, int]
+
+
+class ReconcileReader:
+    """Reads and joins; changes nothing."""
+
+    def __init__(
+        self,
+        vault: AgreeingVault,
+        shares: ShareReader,
+        store: Store,
+        broker: BrokerClient,
+        gateway: WorkflowGateway,
+        assets: AssetBook,
+        *,
+        window: timedelta,
+        book_lag: timedelta = timedelta(seconds=15),
+    ) -> None:
+        """window: how far back ended requests and orders are compared, beyond finality.
+
+        book_lag: how long the store's book may lag behind the broker's positions.
+        """
+        self._vault = vault
+        self._shares = shares
+        self._store = store
+        self._broker = broker
+        self._gateway = gateway
+        self._assets = assets
+        self._window = window
+        self._book_lag = book_lag
+        self._finality = Finality(vault)
+        self._index = RequestIndex(vault)
+
+    async def read(self) -> View:
+        """The broker first and the vault last: what is on its way moves from one to the other."""
+        chain_id, vault = self._vault.chain_id, self._vault.address
+        positions = await self._positions()
+        since = utc_now() - self._window
+        orders = {order.order_id: order for order in await self._orders(since)}
+        unfinished = await self._store.orders.unfinished(chain_id, vault)
+        ended = await self._store.orders.ended_since(chain_id, vault, since)
+        running = await self._gateway.running_orders(chain_id, vault)
+        head, final = await asyncio.gather(self._vault.head(), self._finality.block())
+        requests = await self._index.refresh(head, final)
+        named = [ours[0] for o in orders.values() if (ours := parse_remark(o.remark)) is not None]
+        ids = {row.request_id for row in (*unfinished, *ended)}
+        records = await self._store.review.requests(
+            chain_id, vault, ids | {r.request_id for r in requests} | set(named)
+        )
+        orders |= {order.order_id: order for order in records.orders}
+        cases = await self._cases(requests, records, list(orders.values()), head, final)
+        return View(
+            head=head,
+            open=[request for request in requests if request.status is VaultStatus.OPEN],
+            cases=cases,
+            unfinished=unfinished,
+            running=running,
+            books=await self._vault.books(head),
+            supply=await self._supply(head),
+            positions=positions,
+            house=await self._store.house.unresolved(),
+            unsure=await self._unsure(cases),
+        )
+
+    async def _positions(self) -> dict[str, int] | None:
+        try:
+            return {held.symbol: held.quantity for held in await self._broker.positions()}
+        except SourceUnavailable:
+            return None
+
+    async def _orders(self, since: datetime) -> list[BrokerOrder]:
+        changed = await self._store.book.changed_since(since)
+        return [*changed, *await self._store.book.live()]
+
+    async def _cases(
+        self,
+        requests: Sequence[VaultRequest],
+        records: RequestRecords,
+        orders: Sequence[BrokerOrder],
+        head: BlockRef,
+        final: BlockRef | None,
+    ) -> list[Case]:
+        """Cases whose vault status is certain: one that vanished counts only when that is final."""
+        statuses = {request.request_id.lower(): request.status for request in requests}
+        others = [row for row in records.rows if row.request_id not in statuses]
+        at_head = await self._statuses(others, head)
+        vanished = [row for row in others if at_head[row.request_id] is VaultStatus.NONE]
+        doubtful = {row.request_id for row in vanished} - await self._gone(vanished, final)
+        statuses |= at_head
+        found = make_cases(
+            statuses,
+            terms=requests,
+            rows=records.rows,
+            items=records.items,
+            claims=records.claims,
+            orders=orders,
+        )
+        return [case for case in found if case.request_id not in doubtful]
+
+    async def _gone(self, rows: Sequence[Order], final: BlockRef | None) -> set[str]:
+        """Those that the final chain never had, although it is past the block they were in."""
+        if final is None:
+            return set()
+        old = [row for row in rows if row.created_block <= final.number]
+        there = await self._statuses(old, final)
+        return {request_id for request_id, status in there.items() if status is VaultStatus.NONE}
+
+    async def _statuses(self, rows: Sequence[Order], at: BlockRef) -> dict[str, VaultStatus]:
+        """The vault's word on rows; NONE also where the number has another request now."""
+        found: dict[str, VaultStatus] = {}
+        for start in range(0, len(rows), _PAGE):
+            page = rows[start : start + _PAGE]
+            states = await self._vault.states([row.request_number for row in page], at)
+            for row, state in zip(page, states, strict=True):
+                same = state.request_id.lower() == row.request_id
+                found[row.request_id] = state.status if same else VaultStatus.NONE
+        return found
+
+    async def _supply(self, at: BlockRef) -> dict[str, int]:
+        assets = self._assets.assets
+        found = await asyncio.gather(*(self._shares.supply(asset.token, at) for asset in assets))
+        return {asset.symbol: supply for asset, supply in zip(assets, found, strict=True)}
+
+    async def _unsure(self, cases: Collection[Case]) -> dict[str, int]:
+        """Shares of orders that work, changed just now, or were sent and are not in the book."""
+        live = await self._store.book.live()
+        fresh = await self._store.book.changed_since(utc_now() - self._book_lag)
+        shares: dict[str, int] = {}
+        for order in {order.order_id: order for order in (*live, *fresh)}.values():
+            shares[order.symbol] = shares.get(order.symbol, 0) + order.quantity
+        for claim in (claim for case in cases for claim in case.claims):
+            if claim.state is ClaimState.CLAIMED:
+                shares[claim.symbol] = shares.get(claim.symbol, 0) + claim.quantity
+        return shares
+
+
+def busy(case: Case) -> bool:
+    """A step is in flight: an order with unknown outcome, or a settlement on its way."""
+    sent = case.item is not None and case.item.state is ItemState.SENT
+    return sent or any(claim.state is ClaimState.CLAIMED for claim in case.claims)

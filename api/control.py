@@ -1,0 +1,196 @@
+"""Pause, resume, and whether trading is open."""
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import KeyGuard
+from api.errors import described
+from api.switch import SwitchAnswer, TradingSwitch
+from models.control import Hold, HoldCommand, InFlight
+from models.errors import InvalidInput, SourceUnavailable
+from models.requests import Side
+
+if TYPE_CHECKING:
+    from clients.flags import Flags
+
+_HELD: dict[str, Any] = {
+    "key": "manual",
+    "kind": "MANUAL",
+    "reason": "exchange maintenance",
+    "who": "ada",
+    "at": "2026-01-05T14:30:00+00:00",
+    "side": None,
+    "symbol": "",
+}
+_BODY_EXAMPLES: dict[str, Any] = {
+    "everything": {"value": {"reason": "exchange maintenance", "who": "ada"}},
+    "one symbol": {"value": {"reason": "stock split", "who": "ada", "symbol": "AAPL"}},
+    "buying only": {"value": {"reason": "float is low", "who": "ada", "side": "BUY"}},
+}
+
+
+class ControlBody(BaseModel):
+    """Why, who, and for what; without side and symbol it is for everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=240)
+    who: str = Field("", max_length=60)
+    side: Side | None = None
+    symbol: str = Field("", max_length=24, pattern=r"^[A-Za-z0-9.\-]*$")
+
+    def command(self) -> HoldCommand:
+        """The command to the control workflow."""
+        return HoldCommand(
+            reason=self.reason, who=self.who or "api", side=self.side, symbol=self.symbol.upper()
+        )
+
+
+class PauseStatus(BaseModel):
+    """Whether trading is open.
+
+    paused: a hold covers everything, or the break-glass halt is set. open: an order that no hold
+    covers can be placed. halted: why, when the break-glass halt is set.
+    """
+
+    paused: bool
+    open: bool
+    version: int
+    holds: tuple[Hold, ...]
+    halted: str | None = None
+    in_flight: tuple[InFlight, ...] = ()
+    note: str = ""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "paused": True,
+                    "open": False,
+                    "version": 186_000_123,
+                    "holds": [_HELD],
+                    "halted": None,
+                    "in_flight": [],
+                    "note": "",
+                }
+            ]
+        }
+    )
+
+
+class ControlAnswer(PauseStatus):
+    """What a pause or resume achieved. After a confirmed pause no placement begins.
+
+    in_flight: placements that began before it and whose end is not known yet. woken: held orders
+    that are being woken.
+    """
+
+    confirmed: bool = True
+    woken: int = 0
+
+
+def routes(switch: TradingSwitch, flags: "Flags", guard: KeyGuard) -> APIRouter:
+    """The control routes."""
+    router = APIRouter(tags=["control"])
+    down = described(HTTPStatus.SERVICE_UNAVAILABLE)
+    errors = described(
+        HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY
+    )
+    pending: dict[int | str, dict[str, Any]] = {
+        202: {"model": ControlAnswer, "description": "Stored; no worker has answered yet."}
+    }
+    needs_key, answers = [Depends(guard)], {**pending, **errors, **down}
+
+    @router.get("/status/pause", responses=down)
+    async def status() -> PauseStatus:
+        """Every hold, and whether anything can be placed."""
+        return await read_status(switch, flags)
+
+    @router.post("/control/pause", dependencies=needs_key, responses=answers)
+    async def pause(response: Response, body: _Body = None, key: _Key = "") -> ControlAnswer:
+        """Hold trading. When this has answered, no placement begins; those in flight are named."""
+        command = (body or ControlBody()).command()
+        answer = await switch.pause(command, _update_id(key))
+        return await _answered(answer, switch, flags, response)
+
+    @router.post("/control/resume", dependencies=needs_key, responses=answers)
+    async def resume(response: Response, body: _Body = None, key: _Key = "") -> ControlAnswer:
+        """Lift the manual hold of the same scope; other holds stay. Held orders are woken."""
+        command = (body or ControlBody()).command()
+        answer = await switch.resume(command, _update_id(key))
+        return await _answered(answer, switch, flags, response)
+
+    return router
+
+
+_Body = Annotated[ControlBody | None, Body(openapi_examples=_BODY_EXAMPLES)]
+_Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key is carried out once and answered alike, however often it is sent",
+    ),
+]
+
+
+async def read_status(switch: TradingSwitch, flags: "Flags") -> PauseStatus:
+    """Holds from the workflow, halt and in-flight from Redis; without Redis nothing is open.
+
+    Raises:
+        SourceUnavailable: Temporal, or a worker to answer, is not there.
+    """
+    state = await switch.state()
+    try:
+        halted, in_flight = await flags.halted(), await flags.in_flight()
+    except SourceUnavailable as error:
+        return PauseStatus(
+            paused=state.paused,
+            open=False,
+            version=state.version,
+            holds=state.holds,
+            note=f"nothing is placed: {error}",
+        )
+    paused = state.paused or halted is not None
+    return PauseStatus(
+        paused=paused,
+        open=not paused,
+        version=state.version,
+        holds=state.holds,
+        halted=halted,
+        in_flight=in_flight,
+    )
+
+
+async def _answered(
+    answer: SwitchAnswer, switch: TradingSwitch, flags: "Flags", response: Response
+) -> ControlAnswer:
+    if answer.result is None:
+        response.status_code = HTTPStatus.ACCEPTED
+        return ControlAnswer(
+            confirmed=False, paused=True, open=False, version=0, holds=(), note=answer.note
+        )
+    state, result = answer.result.state, answer.result
+    try:
+        halted, note = await flags.halted(), ""
+    except SourceUnavailable as error:
+        halted, note = None, f"nothing is placed: {error}"
+    paused = state.paused or halted is not None
+    return ControlAnswer(
+        paused=paused,
+        open=not (paused or note),
+        version=state.version,
+        holds=state.holds,
+        halted=halted,
+        in_flight=result.in_flight,
+        woken=result.woken,
+        note="; ".join(part for part in (result.note, note) if part),
+    )
+
+
+def _update_id(key: str) -> str:
+    if len(key) > 200 or not key.isprintable():
+        raise InvalidInput("Idempotency-Key", key[:40], "send at most 200 printable characters")
+    return key

@@ -1,0 +1,96 @@
+"""What Prometheus reads: requests to the API, and the state of trading at the moment of asking."""
+
+import time
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.base import RequestResponseEndpoint
+
+from api.switch import TradingSwitch
+from bronco import metrics
+from models.control import HoldKind
+from models.errors import SourceUnavailable
+from models.order import OrderStatus, Stage
+from models.records import ItemState
+
+if TYPE_CHECKING:
+    from clients.flags import Flags
+    from clients.store import Store
+
+
+class TradingGauges:
+    """Fills the gauges from store, Redis and the control workflow; a silent one is marked down."""
+
+    def __init__(self, switch: TradingSwitch, store: "Store", flags: "Flags") -> None:
+        self._switch = switch
+        self._store = store
+        self._flags = flags
+
+    async def refresh(self) -> None:
+        """Ask all three."""
+        for source, ask in (
+            ("database", self._orders),
+            ("redis", self._redis),
+            ("temporal", self._holds),
+        ):
+            try:
+                await ask()
+                metrics.SOURCE_UP.labels(source).set(1)
+            except SourceUnavailable:
+                metrics.SOURCE_UP.labels(source).set(0)
+                if source == "temporal":
+                    metrics.PAUSED.set(1)
+
+    async def _orders(self) -> None:
+        counts = await self._store.orders.counts()
+        items = await self._store.items.counts()
+        for status in OrderStatus:
+            metrics.ORDERS_BY_STATUS.labels(status.value).set(counts.by_status.get(status, 0))
+        for stage in Stage:
+            metrics.ORDERS_BY_STAGE.labels(stage.value).set(counts.by_stage.get(stage, 0))
+        for state in ItemState:
+            metrics.ITEMS_BY_STATE.labels(state.value).set(items.get(state, 0))
+
+    async def _redis(self) -> None:
+        halted, in_flight = await self._flags.halted(), await self._flags.in_flight()
+        metrics.HALTED.set(halted is not None)
+        metrics.IN_FLIGHT.set(len(in_flight))
+
+    async def _holds(self) -> None:
+        state = await self._switch.state()
+        metrics.PAUSED.set(state.paused)
+        for kind in HoldKind:
+            metrics.HOLDS.labels(kind.value).set(sum(hold.kind is kind for hold in state.holds))
+
+
+def routes(gauges: TradingGauges) -> APIRouter:
+    """The metrics route."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/metrics")
+    async def read() -> Response:
+        """Metrics in Prometheus's text format."""
+        await gauges.refresh()
+        return Response(generate_latest(metrics.REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def count_requests(app: FastAPI) -> None:
+    """Count and time every request, under its route's template: a path would be a label each."""
+
+    @app.middleware("http")
+    async def counted(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        begun = time.monotonic()
+        status = 500
+        try:
+            response = await call_next(request)
+            status = response.status_code
+            return response
+        finally:
+            route = request.scope.get("route")
+            template = getattr(route, "path", "unknown")
+            spent = time.monotonic() - begun
+            metrics.HTTP_REQUESTS.labels(request.method, template, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(request.method, template).observe(spent)

@@ -1,0 +1,116 @@
+"""Reading orders."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from api.auth import KeyGuard
+from api.errors import described
+from api.views import OrderDetail, OrderPage, OrderView, detail_of, timeline_of
+from models.drafts import OrderFilter
+from models.errors import Conflict, InvalidInput, NotFound
+from models.order import Order, OrderStatus, Stage
+from models.requests import Side
+
+if TYPE_CHECKING:
+    from clients.store import Store
+
+_HASH = r"^(0[xX][0-9a-fA-F]{64})?$"
+_LIMIT = 100
+
+
+def chosen_by(
+    status: OrderStatus | None = None,
+    stage: Stage | None = None,
+    side: Side | None = None,
+    user: Annotated[str, Query(pattern=r"^(0[xX][0-9a-fA-F]{40})?$", description="address")] = "",
+    symbol: Annotated[str, Query(max_length=24)] = "",
+) -> OrderFilter:
+    """What the list is narrowed to."""
+    return OrderFilter(
+        status=status, stage=stage, side=side, user=user.lower(), symbol=symbol.upper()
+    )
+
+
+def routes(store: "Store", guard: KeyGuard | None) -> APIRouter:
+    """The reading routes; guarded unless reading is open."""
+    dependencies = [Depends(guard)] if guard else []
+    router = APIRouter(tags=["orders"], dependencies=dependencies)
+    errors = described(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+    @router.get("/orders", responses=errors)
+    async def orders(
+        chosen: Annotated[OrderFilter, Depends(chosen_by)],
+        tx_hash: Annotated[str, Query(pattern=_HASH, description="of the request")] = "",
+        request_id: Annotated[str, Query(pattern=_HASH)] = "",
+        cursor: Annotated[str, Query(description="next_cursor of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=_LIMIT)] = 50,
+    ) -> OrderPage:
+        """Orders, newest first; go on with `next_cursor` and the same filter."""
+        if not (tx_hash or request_id):
+            page = await store.orders.page(chosen, cursor, limit)
+            return OrderPage(orders=_views(page.items), next_cursor=page.next_cursor)
+        if cursor:
+            raise InvalidInput("cursor", cursor, "leave it out with tx_hash or request_id")
+        rows = await store.orders.by_id((request_id or tx_hash).lower())
+        kept = [row for row in rows if _matches(row, chosen, tx_hash, request_id)]
+        return OrderPage(orders=_views(kept))
+
+    @router.get("/orders/{key}", responses=errors | described(HTTPStatus.NOT_FOUND))
+    async def order(
+        key: Annotated[str, Path(description="internal id, request id or workflow id")],
+    ) -> OrderDetail:
+        """One order with its claims, broker orders, settlement and timeline."""
+        return await read_order(store, key)
+
+    return router
+
+
+async def read_order(store: "Store", key: str) -> OrderDetail:
+    """One order with everything that happened to it.
+
+    Raises:
+        NotFound: no order has this id.
+        Conflict: several have it (a transaction may hold several requests).
+    """
+    rows = await store.orders.by_id(_key(key))
+    if not rows:
+        raise NotFound("order", key)
+    if len(rows) > 1:
+        ids = ", ".join(str(row.internal_id) for row in rows)
+        raise Conflict("order", key, f"several orders have it, ask for one of them: {ids}")
+    row = rows[0]
+    claims = await store.placements.of_request(row.request_id)
+    item = await store.items.of_request(row.chain_id, row.vault, row.request_id)
+    broker_orders = await store.book.of_request(row.request_id)
+    entries = await store.audit.of_request(row.request_id)
+    return detail_of(row, claims, item, broker_orders, timeline_of(entries, claims, item))
+
+
+def _key(key: str) -> int | str:
+    # Beyond 18 digits no id is an internal one, and a database would refuse the number.
+    return int(key) if key.isascii() and key.isdigit() and len(key) <= 18 else key.lower()
+
+
+def _views(rows: list[Order]) -> list[OrderView]:
+    return [OrderView.model_validate(row) for row in rows]
+
+
+def _matches(row: Order, chosen: OrderFilter, tx_hash: str, request_id: str) -> bool:
+    wanted: tuple[tuple[object, Callable[[], object]], ...] = (
+        (tx_hash.lower(), lambda: row.tx_hash),
+        (request_id.lower(), lambda: row.request_id),
+        (chosen.status, lambda: row.status),
+        (chosen.stage, lambda: row.stage),
+        (chosen.side, lambda: row.order_type),
+        (chosen.user, lambda: row.user_addr),
+        (chosen.symbol, lambda: row.symbol),
+    )
+    return all(not value or value == of_row() for value, of_row in wanted)

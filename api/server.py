@@ -1,0 +1,75 @@
+"""The API as a process: its clients, its socket, and a clean end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+
+import uvicorn
+
+from api.app import create_app
+from api.switch import operator_client
+from bronco import logs
+from bronco.settings import Settings, variable
+from clients.flags import Flags
+from clients.store import Store
+from models.errors import ConfigurationError
+
+_GRACE_SECONDS = 5
+_BACKLOG = 512
+
+
+async def serve(settings: Settings) -> None:
+    """Answer requests until SIGINT or SIGTERM; starts whether or not the sources answer.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on.
+    """
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(_listen(settings.api.host, settings.api.port))
+        store = Store(
+            settings.database.url.get_secret_value(), pool_size=settings.database.pool_size
+        )
+        stack.callback(store.close)
+        flags = Flags(settings.redis.url.get_secret_value())
+        stack.push_async_callback(flags.close)
+        temporal = settings.temporal
+        client = await operator_client(temporal.address, temporal.namespace)
+        app = create_app(settings, client, store, flags)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS
+        )
+        host, port = listening.getsockname()[:2]
+        logs.logger("api").info("api_listening", host=host, port=port)
+        await _Server(config).until_told(listening)
+        logs.logger("api").info("api_stopped")
+
+
+class _Server(uvicorn.Server):
+    """Ends by returning: uvicorn's own handlers raise the signal again and kill what follows."""
+
+    async def until_told(self, listening: socket.socket) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        await self.serve(sockets=[listening])
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to until_told."""
+        yield
+
+    def _stop(self) -> None:
+        # A second time: do not wait for open requests.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=_BACKLOG, reuse_port=False)
+    except OSError as error:
+        said = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        raise ConfigurationError(variable("api", "port"), said) from error

@@ -1,0 +1,1 @@
+"""The bronco command: settings, logs, metrics and the stack."""

@@ -1,0 +1,42 @@
+"""bench: what orders cost here, against a floor measured in the same run."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_PANEL = "Measure"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    bench = typer.Typer(no_args_is_help=True, help="Measure Bronco on a stack of its own.")
+    bench.command()(orders)
+    app.add_typer(bench, name="bench", rich_help_panel=_PANEL)
+
+
+def orders(
+    count: Annotated[int, typer.Option(min=1, help="Orders in the burst.")] = 100,
+    singles: Annotated[int, typer.Option(min=1, help="Orders timed one at a time.")] = 30,
+    json: Annotated[bool, typer.Option("--json", help="Only the result, as JSON.")] = False,
+) -> None:
+    """Real orders end to end, beside empty workflows with as many activities and signals.
+
+    Starts its own chain, Temporal, database, Redis, broker simulator and workers, and ends them.
+    Nothing else should run on the machine meanwhile: compare within one run, not between runs.
+    """
+    from bronco.bench.orders import run
+
+    def report(what: str) -> None:
+        sys.stderr.write(f"{what}\n")
+
+    with tempfile.TemporaryDirectory(prefix="bronco-bench-") as directory:
+        result = asyncio.run(run(Path(directory), burst=count, singles=singles, report=report))
+    if json:
+        typer.echo(result.model_dump_json(indent=1))
+        return
+    for name, value in result.model_dump().items():
+        typer.echo(f"{name:26} {value}")

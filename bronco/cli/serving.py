@@ -1,0 +1,68 @@
+"""worker, api, opend: the processes."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bronco.settings import Settings
+
+_PANEL = "Run"
+_PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel=_PANEL)(worker)
+    app.command(rich_help_panel=_PANEL)(api)
+    app.command(rich_help_panel=_PANEL, context_settings=_PASSED_ON)(opend)
+
+
+def worker(
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="all, orders, broker or watch; may be given more than once."),
+    ] = None,
+    state: Annotated[
+        Path, typer.Option(help="Folder for what the broker's library writes.")
+    ] = Path(".bronco"),
+) -> None:
+    """Run workflows and activities until SIGTERM or Ctrl-C."""
+    from workers.build import Role
+    from workers.main import run
+
+    known = {member.value: member for member in Role}
+    chosen = role or ["all"]
+    if unknown := [name for name in chosen if name not in known]:
+        raise typer.BadParameter(f"--role {unknown[0]}: use one of {', '.join(known)}")
+    asyncio.run(run(_prepared(), [known[name] for name in chosen], state))
+
+
+def api() -> None:
+    """Serve the HTTP API until SIGTERM or Ctrl-C; its address comes from BRONCO_API_*.
+
+    /docs shows every route; control needs the header X-API-Key.
+    """
+    from api.server import serve
+
+    asyncio.run(serve(_prepared()))
+
+
+def opend(context: typer.Context) -> None:
+    """Run the OpenD simulator: develop against Futu OpenD without OpenD. --help shows more."""
+    from simulators.opend.main import main
+
+    code = main(context.args)
+    raise typer.Exit(code)
+
+
+def _prepared() -> "Settings":
+    """Settings, with logging set up to keep their secrets."""
+    from bronco import logs
+    from bronco.settings import Settings
+
+    settings = Settings.load()
+    logs.configure(settings.log, settings.secrets())
+    return settings

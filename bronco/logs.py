@@ -1,0 +1,118 @@
+"""Logs: one event a line with its fields, to standard error, never a secret."""
+
+import logging
+import re
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bronco.sections import LogFormat, LogSettings
+
+REDACTED = "[redacted]"
+_SECRET_FIELDS = re.compile(
+    r"(^|_)(password|passwd|secret|api_?key|private_?key|dev_key|mnemonic|authorization|cookie|"
+    r"password_md5)$",
+    re.IGNORECASE,
+)
+# Endpoints of node providers carry their API key in the path or the user part.
+_URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"']*@)?([^\s/?#\"']+)([/?#][^\s\"']+)?", re.I)
+_SHORTEST_SECRET = 6
+_NOISY = ("httpx", "httpcore", "web3", "urllib3", "websockets")
+
+
+def configure(
+    settings: LogSettings, secrets: Collection[str] = (), stream: TextIO | None = None
+) -> None:
+    """Send structlog and standard logging through one chain; call once per process.
+
+    secrets: values that are blotted out wherever they turn up, tracebacks included.
+    """
+    blot = Redaction(secrets)
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                blot,
+                _renderer(settings.format),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.value)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger: `log.info("order_placed", order_id=…)`, fixed event names and fields."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound
+
+
+class Redaction:
+    """Blots out secret fields, known secret values, and all of a URL but its host."""
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        # A very short one (an empty or default password) would blot out half of every line.
+        known = sorted((s for s in secrets if len(s) >= _SHORTEST_SECRET), key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def __call__(self, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        """As a structlog processor."""
+        return {key: self._field(key, value) for key, value in event.items()}
+
+    def text(self, text: str) -> str:
+        """The text without what it may not say."""
+        if self._known:
+            text = self._known.sub(REDACTED, text)
+        return _URL.sub(_host_only, text)
+
+    def _field(self, key: str, value: Any) -> Any:
+        if _SECRET_FIELDS.search(key):
+            return REDACTED
+        return self._value(value)
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {str(key): self._field(str(key), inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(inner) for inner in value]
+        return self.text(str(value))
+
+
+def _host_only(found: re.Match[str]) -> str:
+    scheme, host, rest = found.groups()
+    return f"{scheme}{host}{'/…' if rest and rest != '/' else ''}"
+
+
+def _renderer(chosen: LogFormat) -> Processor:
+    if chosen is LogFormat.CONSOLE:
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.processors.JSONRenderer(ensure_ascii=False)

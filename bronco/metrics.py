@@ -1,0 +1,64 @@
+"""Every Prometheus metric of ours, named once. Labels are few and bounded: never an id."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+HTTP_REQUESTS = Counter(
+    "bronco_http_requests_total",
+    "Requests the API answered, by route template.",
+    ("method", "route", "status"),
+    registry=REGISTRY,
+)
+HTTP_SECONDS = Histogram(
+    "bronco_http_request_seconds",
+    "Time the API took to answer.",
+    ("method", "route"),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+ACTIVITY_SECONDS = Histogram(
+    "bronco_activity_seconds",
+    "Time one attempt of an activity took; outcome is ok, retryable, unknown, final or error.",
+    ("activity", "outcome"),
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+ORDERS_BY_STATUS = Gauge(
+    "bronco_orders", "Orders in the store, by status.", ("status",), registry=REGISTRY
+)
+ORDERS_BY_STAGE = Gauge(
+    "bronco_orders_stage", "Orders in the store, by stage.", ("stage",), registry=REGISTRY
+)
+ITEMS_BY_STATE = Gauge(
+    "bronco_settlement_items", "Settlement items, by state.", ("state",), registry=REGISTRY
+)
+PAUSED = Gauge(
+    "bronco_paused", "1 while a hold covers all trading, or nobody can say.", registry=REGISTRY
+)
+HOLDS = Gauge("bronco_holds", "Holds that are set, by kind.", ("kind",), registry=REGISTRY)
+HALTED = Gauge("bronco_halted", "1 while the break-glass halt is set.", registry=REGISTRY)
+IN_FLIGHT = Gauge(
+    "bronco_placements_in_flight", "Placements that began and have not ended.", registry=REGISTRY
+)
+SOURCE_UP = Gauge(
+    "bronco_source_up", "1 while this source answers.", ("source",), registry=REGISTRY
+)
+FINDINGS = Gauge(
+    "bronco_findings",
+    "Mismatches that two consecutive reconcile runs saw and that still stand, by kind.",
+    ("kind",),
+    registry=REGISTRY,
+)
+RECONCILE_ALARMS = Counter(
+    "bronco_reconcile_alarms_total",
+    "Findings that somebody has to look at, counted once each, by kind.",
+    ("kind",),
+    registry=REGISTRY,
+)
+RECONCILED_AT = Gauge(
+    "bronco_reconciled_timestamp_seconds",
+    "When the last reconcile run ended; alarm when that is 3 minutes ago.",
+    registry=REGISTRY,
+)

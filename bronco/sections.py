@@ -1,0 +1,165 @@
+"""What can be set, section by section; every field says its unit. Pure: nothing is read here."""
+
+import json
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+_ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+def listed(value: Any) -> Any:
+    """A list as people write it in an environment: JSON, or values with commas between them."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def from_json(value: Any) -> Any:
+    """A value written as JSON."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.match(value):
+        raise ValueError("write an address: 0x and 40 hex digits")
+    return value
+
+
+def _sha256(value: str) -> str:
+    if not _SHA256.match(value):
+        raise ValueError("write the SHA-256 of each key as 64 lower-case hex digits, never the key")
+    return value
+
+
+def _lines(path: Path | None) -> list[str]:
+    listed = path.read_text().splitlines() if path else []
+    lines = (line.partition("#")[0].strip() for line in listed)
+    return [line for line in lines if line]
+
+
+Address = Annotated[str, AfterValidator(_address)]
+KeyHash = Annotated[str, AfterValidator(_sha256)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
+Bps = Annotated[int, Field(gt=0, lt=10_000)]
+
+
+class Section(BaseSettings):
+    """Base of all sections: frozen, refuses unknown names, reads nothing by itself."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller passes: bronco/settings.py is the one reader of the environment."""
+        return (init_settings,)
+
+
+class TemporalSettings(Section):
+    """The Temporal server."""
+
+    address: str = Field("127.0.0.1:7233", description="host:port of the frontend")
+    namespace: str = Field("default", description="namespace all workflows run in")
+
+
+class DatabaseSettings(Section):
+    """MySQL, MariaDB or SQLite."""
+
+    url: SecretStr = Field(
+        description="mysql+pymysql://user:password@host/bronco or sqlite:///file (secret)"
+    )
+    pool_size: PositiveInt = Field(10, description="connections, and threads that use them")
+
+
+class RedisSettings(Section):
+    """Redis: the lease that keeps trading open, and the shared rate windows."""
+
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis://[:password@]host:port/db"
+    )
+
+
+class ApiSettings(Section):
+    """The HTTP API."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8080, description="port to listen on; 0 = any free one")
+    key_hashes: Annotated[tuple[KeyHash, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="SHA-256 of each key that may control, hex, commas between them"
+    )
+    key_hashes_file: FilePath | None = Field(
+        None, description="file with one such hash a line; # starts a remark"
+    )
+    read_needs_key: bool = Field(
+        True, description="whether /orders needs a key too: it shows who traded what"
+    )
+
+    @field_validator("key_hashes_file")
+    @classmethod
+    def _only_hashes(cls, value: Path | None) -> Path | None:
+        for line in _lines(value):
+            _sha256(line)
+        return value
+
+    @property
+    def accepted_hashes(self) -> tuple[str, ...]:
+        """All hashes, from the list and the file."""
+        return self.key_hashes + tuple(_lines(self.key_hashes_file))
+
+
+class LogFormat(StrEnum):
+    """How a line looks."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """Least severity that is written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class LogSettings(Section):
+    """Logs, to standard error."""
+
+    level: LogLevel = Field(LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR")
+    format: LogFormat = Field(LogFormat.JSON, description="json (one object a line) or console")
+
+
+class MetricsSettings(Section):
+    """Prometheus metrics of a worker; the API has its own under /metrics."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(0, description="port of a worker's /metrics; 0 = none")

@@ -1,0 +1,199 @@
+"""Settings of what trades: the chain, the broker, and how an order lives."""
+
+from enum import StrEnum
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FilePath,
+    PositiveInt,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import NoDecode
+
+from bronco.sections import Address, Bps, Port, Seconds, Section, from_json, listed
+from models.assets import Asset, AssetBook
+from models.chain import DEV_CHAIN_IDS
+from models.messages import OrderPolicy
+
+
+class ChainSettings(Section):
+    """The chain, the vault on it, what can be traded, and who settles."""
+
+    id: PositiveInt = Field(31337, description="chain id; 31337 and 1337 are dev chains")
+    rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(listed)] = Field(
+        description="HTTP endpoints, commas between them; at least two that must agree, "
+        "one is enough on a dev chain (secret: addresses often hold an API key)",
+        min_length=1,
+    )
+    ws_url: SecretStr | None = Field(
+        None, description="WebSocket endpoint whose new blocks wake the watcher (secret)"
+    )
+    vault: Address = Field(description="address of BroncoVault")
+    usdt: Address = Field(description="address of the USDT the vault takes")
+    usdt_feed: Address | None = Field(
+        None, description="Chainlink-style USDT/USD feed; required outside dev chains"
+    )
+    assets: Annotated[tuple[Asset, ...], NoDecode, BeforeValidator(from_json)] = Field(
+        description='JSON list: [{"symbol": "AAPL", "token": "0x..", "feed": "0x..", '
+        '"tick": "0.01", "lot": 1}]',
+        min_length=1,
+    )
+    confirmations: int = Field(2, ge=0, description="blocks on top before an order is placed")
+    finality_blocks: int = Field(
+        0, ge=0, description="blocks until a settlement is final; 0 = the chain's finalized tag"
+    )
+    call_timeout_seconds: Seconds = Field(10.0, description="seconds for one call to an endpoint")
+    keystore_file: FilePath | None = Field(None, description="encrypted JSON key of the settler")
+    keystore_password_file: FilePath | None = Field(
+        None, description="file with the password of the keystore"
+    )
+    dev_key: SecretStr | None = Field(
+        None, description="plain settler key, dev chains only (secret)"
+    )
+    min_settler_gas_wei: int = Field(
+        10**16, ge=0, description="wei the settler must hold before anything is placed"
+    )
+    max_fee_wei: PositiveInt = Field(
+        500 * 10**9, description="wei per gas no settlement transaction goes above"
+    )
+
+    @field_validator("dev_key")
+    @classmethod
+    def _dev_only(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get("id") not in DEV_CHAIN_IDS:
+            raise ValueError("a plain key is for dev chains only: use keystore_file")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.rpc_urls) < 2 and not self.is_dev:
+            raise ValueError("rpc_urls: give two endpoints of different providers, they must agree")
+        if self.keystore_file and self.dev_key:
+            raise ValueError("dev_key: set either it or keystore_file, not both")
+        if bool(self.keystore_file) != bool(self.keystore_password_file):
+            raise ValueError("keystore_password_file: set it together with keystore_file")
+        return self
+
+    @property
+    def is_dev(self) -> bool:
+        """Whether the chain holds no real money."""
+        return self.id in DEV_CHAIN_IDS
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The HTTP endpoints in clear: never log them."""
+        return tuple(url.get_secret_value() for url in self.rpc_urls)
+
+    @property
+    def asset_book(self) -> AssetBook:
+        """The assets by share token."""
+        return AssetBook(assets=self.assets)
+
+
+class TradingEnvironment(StrEnum):
+    """Paper or real trading at the broker."""
+
+    SIMULATE = "SIMULATE"
+    REAL = "REAL"
+
+
+class RateWindow(NamedTuple):
+    """At most `limit` calls in any `window_seconds`, each `gap_seconds` after the one before."""
+
+    limit: int
+    window_seconds: float
+    gap_seconds: float
+
+
+class BrokerSettings(Section):
+    """Futu OpenD, or the simulator (`bronco opend`)."""
+
+    host: str = Field("127.0.0.1", description="where OpenD listens")
+    port: Port = Field(11111, description="its API port")
+    account_id: int = Field(0, ge=0, description="trading account; 0 = the only one there is")
+    environment: TradingEnvironment = Field(
+        TradingEnvironment.SIMULATE, description="SIMULATE (paper) or REAL"
+    )
+    unlock_password_md5: SecretStr | None = Field(
+        None, description="MD5 of the trading password, REAL only (secret)"
+    )
+    connect_timeout_seconds: Seconds = Field(10.0, description="seconds to connect and log in")
+    call_timeout_seconds: Seconds = Field(15.0, description="seconds for one call")
+    poll_seconds: Seconds = Field(5.0, description="seconds between bulk reads of the order book")
+    # Windows of one account: https://openapi.futunn.com/futu-api-doc/en/trade/place-order.html
+    place_limit: PositiveInt = Field(15, description="orders placed per window")
+    place_window_seconds: Seconds = Field(30.0, description="seconds")
+    place_gap_seconds: float = Field(0.02, ge=0, description="seconds between two placements")
+    change_limit: PositiveInt = Field(20, description="changes and cancels per window")
+    change_window_seconds: Seconds = Field(30.0, description="seconds")
+    change_gap_seconds: float = Field(0.04, ge=0, description="seconds between two changes")
+    query_limit: PositiveInt = Field(10, description="refreshing reads of each kind per window")
+    query_window_seconds: Seconds = Field(30.0, description="seconds")
+
+    @property
+    def place_window(self) -> RateWindow:
+        """Window of place_order."""
+        return RateWindow(self.place_limit, self.place_window_seconds, self.place_gap_seconds)
+
+    @property
+    def change_window(self) -> RateWindow:
+        """Window of modify and cancel."""
+        return RateWindow(self.change_limit, self.change_window_seconds, self.change_gap_seconds)
+
+    @property
+    def query_window(self) -> RateWindow:
+        """Window of each refreshing read."""
+        return RateWindow(self.query_limit, self.query_window_seconds, 0.0)
+
+
+class OrderSettings(Section):
+    """How an order lives."""
+
+    order_timeout_seconds: Seconds = Field(
+        300.0, description="seconds an order may work at the broker before we cancel it"
+    )
+    deadline_margin_seconds: Seconds = Field(
+        120.0, description="nothing is placed or left working this close to the deadline, seconds"
+    )
+    tries: PositiveInt = Field(3, description="answers of the broker before a refund")
+    try_pause_seconds: Seconds = Field(5.0, description="seconds between two tries")
+    unknown_fence_seconds: Seconds = Field(
+        60.0, description="seconds after the last moment to send before absence can be proven"
+    )
+    send_window_seconds: Seconds = Field(
+        20.0, description="seconds a claim gives its holder to send"
+    )
+    hold_backstop_seconds: Seconds = Field(
+        600.0, description="seconds until a held order re-checks without being woken"
+    )
+    backstop_seconds: Seconds = Field(
+        60.0, description="seconds until any other wait re-checks without being woken"
+    )
+    place_timeout_seconds: Seconds = Field(
+        60.0, description="longest a placing activity may take, seconds"
+    )
+    reference_band_bps: Bps = Field(
+        300, description="market orders stay this close to the reference, basis points"
+    )
+    usdt_band_bps: Bps = Field(
+        50, description="USDT further than this from one dollar holds everything, basis points"
+    )
+    quote_age_seconds: Seconds = Field(5.0, description="oldest quote an order may use, seconds")
+
+    @property
+    def policy(self) -> OrderPolicy:
+        """What an order carries in its input."""
+        return OrderPolicy(
+            order_timeout=self.order_timeout_seconds,
+            deadline_margin=self.deadline_margin_seconds,
+            tries=self.tries,
+            try_pause=self.try_pause_seconds,
+            gate_backstop=self.hold_backstop_seconds,
+            backstop=self.backstop_seconds,
+            place_timeout=self.place_timeout_seconds,
+        )

@@ -1,0 +1,113 @@
+"""What Redis runs in one step each. Times are the server's: milliseconds, slots microseconds."""
+
+CLOCK = """
+local function now_us()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000000 + tonumber(t[2])
+end
+local function now_ms() return math.floor(now_us() / 1000) end
+-- A lease read back from a dump carries another server's run id, and counts for nothing.
+-- fakeredis has no INFO, and no dump either.
+local function run_id()
+  local ok, info = pcall(function() return redis.call('INFO', 'server') end)
+  return ok and string.match(info, 'run_id:(%w+)') or 'none'
+end
+"""
+
+# KEYS: lease, version, holds.
+# ARGV: version, open (0|1), ttl ms, asked at ms or 0, then scope and JSON per scope.
+STATE = (
+    CLOCK
+    + """
+local version = tonumber(ARGV[1])
+if version < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
+redis.call('SET', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[3])
+for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+if ARGV[2] == '0' then
+  redis.call('DEL', KEYS[1])
+  return 1
+end
+local left = tonumber(ARGV[3])
+if left <= 0 then return 1 end
+local asked = tonumber(ARGV[4])
+if asked > 0 then left = math.min(left, math.floor(asked + left - now_ms())) end
+if left <= 0 then return 0 end
+redis.call('SET', KEYS[1], run_id(), 'PX', string.format('%.0f', left))
+return 1
+"""
+)
+
+# KEYS: halt, lease, version, holds, in flight.  ARGV: remark, expires after ms, scopes...
+BEGIN = (
+    CLOCK
+    + """
+local halt = redis.call('GET', KEYS[1])
+if halt then return {'halted', halt} end
+local open = redis.call('GET', KEYS[2]) == run_id()
+local answer = {'held'}
+for i = 3, #ARGV do
+  local holds = redis.call('HGET', KEYS[4], ARGV[i])
+  if holds then answer[#answer + 1] = holds end
+end
+if #answer > 1 then return answer end
+if not open then return {'closed'} end
+local now = now_ms()
+local since, ends = string.format('%.0f', now), now + tonumber(ARGV[2])
+local known = redis.call('HGET', KEYS[5], ARGV[1])
+if known then
+  since = string.match(known, '^(%d+):')
+  ends = math.max(ends, tonumber(string.match(known, ':(%d+)$')))
+end
+redis.call('HSET', KEYS[5], ARGV[1], since .. ':' .. string.format('%.0f', ends))
+if redis.call('PTTL', KEYS[5]) < ends - now then
+  redis.call('PEXPIRE', KEYS[5], string.format('%.0f', ends - now))
+end
+return {'begun', since, redis.call('GET', KEYS[3]) or '0'}
+"""
+)
+
+# KEYS: in flight.  Forgets what has expired; answers remark, since, remark, since...
+IN_FLIGHT = (
+    CLOCK
+    + """
+local now, answer = now_ms(), {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local since, ends = string.match(all[i + 1], '^(%d+):(%d+)$')
+  if tonumber(ends) < now then
+    redis.call('HDEL', KEYS[1], all[i])
+  else
+    answer[#answer + 1] = all[i]
+    answer[#answer + 1] = since
+  end
+end
+return answer
+"""
+)
+
+# KEYS: the slots taken, oldest first.  ARGV: limit, window us, gap us.
+# Answers 0 when a slot was taken, else the microseconds until one is free.
+SLOT = (
+    CLOCK
+    + """
+local limit, window, gap = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local taken = redis.call('LRANGE', KEYS[1], 0, -1)
+local now, wait = now_us(), 0
+if #taken > 0 then
+  local last = tonumber(taken[#taken])
+  -- The clock may be set back; slots still follow each other.
+  now = math.max(now, last)
+  wait = last + gap - now
+end
+if #taken >= limit then
+  -- Strictly more than the window: a window that includes both its ends holds no more either.
+  wait = math.max(wait, tonumber(taken[#taken - limit + 1]) + window + 1 - now)
+end
+if wait > 0 then return wait end
+redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
+redis.call('LTRIM', KEYS[1], -limit, -1)
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((window + gap) / 1000) + 1000))
+return 0
+"""
+)

@@ -1,0 +1,210 @@
+"""Redis: the lease that means open, what is in flight, and the account's rate windows."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from clients.flag_scripts import BEGIN, IN_FLIGHT, SLOT, STATE
+from models.control import ControlState, Hold, InFlight, Permit, Refusal
+from models.errors import ConfigurationError, InvalidInput, SourceUnavailable
+from models.requests import Side
+
+SOURCE = "flags"
+_PREFIX = "bronco:"
+_LEASE = f"{_PREFIX}lease"
+_VERSION = f"{_PREFIX}version"
+_HOLDS = f"{_PREFIX}holds"
+_HALT = f"{_PREFIX}halt"
+_IN_FLIGHT = f"{_PREFIX}inflight"
+_ANY = "*"
+# A burst waits for a connection: to open many at once takes longer than one script.
+_CONNECTIONS = 8
+
+
+class Flags:
+    """Short-lived facts all workers share; each method is one script and one round trip.
+
+    Redis that cannot be asked raises SourceUnavailable: whoever cannot ask does not trade.
+    Time is Redis's own. What is written twice because an answer was lost is harmless: at worst a
+    slot of a window is wasted, or a placement is in flight until it expires.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 1.0) -> None:
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=_CONNECTIONS,
+                timeout=timeout_seconds,
+                decode_responses=True,
+                socket_timeout=timeout_seconds,
+                socket_connect_timeout=timeout_seconds,
+                # Once more: a pooled connection may be dead only because Redis was restarted.
+                retry=Retry(NoBackoff(), 1),
+            )
+        except ValueError as error:
+            raise ConfigurationError("redis_url", str(error)) from error
+        self._redis: Redis = Redis.from_pool(pool)
+        self._state = self._redis.register_script(STATE)
+        self._begin = self._redis.register_script(BEGIN)
+        self._listing = self._redis.register_script(IN_FLIGHT)
+        self._slot = self._redis.register_script(SLOT)
+
+    async def now(self) -> float:
+        """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
+        seconds, microseconds = await _asked("reading the clock", self._redis.time())
+        return float(seconds) + float(microseconds) / 1e6
+
+    async def renew_lease(
+        self, state: ControlState, ttl: float = 2.0, *, asked_at: float | None = None
+    ) -> bool:
+        """Keep trading open for ttl seconds (from `asked_at`, else from now), as `state` says.
+
+        asked_at: `now()` before the control workflow was asked, so that an answer that was held up
+        on its way opens nothing. False = trading is not open by this call: the stored version is
+        newer (then nothing changes), the state is paused (then it closes) or is too old an answer.
+        """
+        renewed = await self._publish("renewing the lease", state, ttl, asked_at or 0.0)
+        return renewed and not state.paused
+
+    async def revoke(self, state: ControlState) -> bool:
+        """Make a changed state known at once: its holds, and no lease when it is paused.
+
+        False, and nothing changes, when the stored version is newer.
+        """
+        return await self._publish("revoking the lease", state, 0.0, 0.0)
+
+    async def newest_version(self) -> int:
+        """Version of the newest state published: a control workflow begun anew goes on there."""
+        stored = await _asked("reading the version", self._redis.get(_VERSION))
+        return int(stored or 0)
+
+    async def begin_placement(
+        self, remark: str, side: Side, symbol: str, expires_seconds: float
+    ) -> Permit | Refusal:
+        """Check halt, lease and holds and register as in flight, as one step.
+
+        After expires_seconds nothing of this placement may be sent; the entry is forgotten then.
+        """
+        scopes = [f"{a}|{b}" for a in (_ANY, side.value) for b in (_ANY, symbol)]
+        answer = await _run(
+            "beginning a placement",
+            self._begin,
+            [_HALT, _LEASE, _VERSION, _HOLDS, _IN_FLIGHT],
+            [remark, _milliseconds(expires_seconds), *scopes],
+        )
+        if answer[0] == "begun":
+            return Permit(remark=remark, since=_moment(answer[1]), version=int(answer[2]))
+        return _refusal(answer[0], answer[1:])
+
+    async def end_placement(self, remark: str) -> None:
+        """The placement's end is known."""
+        await _asked("ending a placement", self._redis.hdel(_IN_FLIGHT, remark))
+
+    async def in_flight(self) -> tuple[InFlight, ...]:
+        """Placements that began and whose end is not known, oldest first."""
+        answer = await _run("listing placements in flight", self._listing, [_IN_FLIGHT], [])
+        pairs = sorted(zip(answer[::2], answer[1::2], strict=True), key=lambda pair: int(pair[1]))
+        return tuple(InFlight(remark=remark, since=_moment(since)) for remark, since in pairs)
+
+    async def halt(self, reason: str) -> None:
+        """Break-glass: no placement begins until `unhalt`, whatever the control workflow says."""
+        await _asked("halting", self._redis.set(_HALT, reason))
+
+    async def unhalt(self) -> None:
+        """Lift the break-glass halt; the holds still count."""
+        await _asked("lifting the halt", self._redis.delete(_HALT))
+
+    async def halted(self) -> str | None:
+        """Reason of the break-glass halt; None when there is none."""
+        reason = await _asked("reading the halt", self._redis.get(_HALT))
+        return None if reason is None else str(reason)
+
+    async def take_slot(
+        self, account: str, call: str, limit: int, window_seconds: float, gap_seconds: float
+    ) -> float:
+        """Take one slot of an account's window: 0.0 = taken, else seconds until one is free.
+
+        Any window_seconds hold at most `limit` slots, and slots are at least gap_seconds apart.
+        """
+        if limit < 1:
+            raise InvalidInput("limit", limit, "a window needs room for one call at least")
+        wait = await _run(
+            "taking a slot",
+            self._slot,
+            [f"{_PREFIX}slots:{account}:{call}"],
+            [limit, _microseconds(window_seconds), _microseconds(gap_seconds)],
+        )
+        return int(wait) / 1e6
+
+    async def ping(self) -> None:
+        """Prove that Redis answers."""
+        await _asked("asking whether it answers", self._redis.ping())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def _publish(self, doing: str, state: ControlState, ttl: float, asked_at: float) -> bool:
+        opening = 0 if state.paused else 1
+        times = [_milliseconds(ttl), _milliseconds(asked_at)]
+        keys = [_LEASE, _VERSION, _HOLDS]
+        arguments: list[str | int] = [state.version, opening, *times, *_scoped(state)]
+        return int(await _run(doing, self._state, keys, arguments)) == 1
+
+
+async def _run(
+    doing: str, script: AsyncScript, keys: Sequence[str], arguments: Sequence[str | int]
+) -> Any:
+    return await _asked(doing, script(keys=list(keys), args=list(arguments)))
+
+
+async def _asked(doing: str, answer: Any) -> Any:
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    try:
+        return await answer
+    except (RedisError, OSError) as error:
+        raise SourceUnavailable(SOURCE, doing, f"{type(error).__name__}: {error}") from error
+    finally:
+        if task and task.cancelling() > cancels:
+            # redis-py sends inside wait_for, which swallows a cancellation that comes as it ends.
+            # https://github.com/python/cpython/issues/86296
+            raise asyncio.CancelledError
+
+
+def _scoped(state: ControlState) -> list[str]:
+    """The holds by scope, as the script takes them: scope, JSON, scope, JSON..."""
+    by_scope: dict[str, list[dict[str, Any]]] = {}
+    for hold in state.holds:
+        scope = f"{hold.side.value if hold.side else _ANY}|{hold.symbol or _ANY}"
+        by_scope.setdefault(scope, []).append(hold.model_dump(mode="json"))
+    return [text for scope, holds in by_scope.items() for text in (scope, json.dumps(holds))]
+
+
+def _refusal(kind: str, details: Sequence[str]) -> Refusal:
+    if kind == "halted":
+        return Refusal(reason=f"halted: {details[0]}", halted=True)
+    if kind == "closed":
+        return Refusal(reason="trading is not open: no lease")
+    holds = tuple(Hold(**hold) for text in details for hold in json.loads(text))
+    return Refusal(reason="; ".join(hold.reason or hold.key for hold in holds), holds=holds)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _moment(milliseconds: str) -> str:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).isoformat()

@@ -1,0 +1,125 @@
+"""One JSON-RPC endpoint over HTTP: bounded calls, and no vendor error that escapes.
+
+Reads only: a failure here never leaves anything undecided. Sending lives in clients/sender.py.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientTimeout
+from web3.exceptions import Web3Exception
+from web3.providers import AsyncHTTPProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from models.errors import SourceUnavailable
+
+Call = tuple[str, Sequence[Any]]
+DEFAULT_TIMEOUT_SECONDS = 10.0
+
+
+class RpcUnreachable(SourceUnavailable):
+    """No connection was made, so the request was certainly not received."""
+
+
+class RpcRefused(SourceUnavailable):
+    """The endpoint answered with an error object.
+
+    data: what a reverted call returned, as hex, else "".
+    """
+
+    def __init__(self, source: str, doing: str, error: dict[str, Any]) -> None:
+        self.code = int(error.get("code") or 0)
+        self.text = str(error.get("message", ""))
+        data = error.get("data")
+        self.data = data if isinstance(data, str) else ""
+        super().__init__(source, doing, f"code {self.code}: {self.text}")
+
+
+class Rpc:
+    """One endpoint. Usable from one event loop; close() when done."""
+
+    def __init__(
+        self, url: str, *, name: str = "chain", timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        self.url = url
+        self.name = name
+        self._timeout = timeout_seconds
+        # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
+        # failure is decided above.
+        self._provider = AsyncHTTPProvider(
+            url,
+            request_kwargs={"timeout": ClientTimeout(total=timeout_seconds)},
+            exception_retry_configuration=None,
+        )
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._provider.disconnect()
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of one call.
+
+        Raises:
+            RpcRefused: the endpoint answered with an error.
+            SourceUnavailable: it gave no usable answer.
+        """
+        response = await self._guarded(
+            method, self._provider.make_request(RPCEndpoint(method), list(params))
+        )
+        return self._result(method, response)
+
+    async def quantity(self, method: str, *params: Any) -> int:
+        """The result of a call that answers with a number. Raises as `call`."""
+        return quantity(self.name, method, await self.call(method, *params))
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of several calls in one round trip, in their order.
+
+        Raises:
+            RpcRefused: any of them was answered with an error.
+            SourceUnavailable: there was no usable answer.
+        """
+        doing = "+".join(dict.fromkeys(method for method, _ in calls))
+        requests = [(RPCEndpoint(method), list(params)) for method, params in calls]
+        responses = await self._guarded(doing, self._provider.make_batch_request(requests))
+        if not isinstance(responses, list):
+            self._result(doing, responses)  # one error for the whole batch
+            responses = [responses]
+        if len(responses) != len(calls):
+            raise SourceUnavailable(self.name, doing, f"{len(responses)} answers for {len(calls)}")
+        return [self._result(doing, response) for response in responses]
+
+    async def _guarded(self, doing: str, work: Any) -> Any:
+        try:
+            # The provider's own timeout covers the exchange; this one also its session handling.
+            return await asyncio.wait_for(work, self._timeout + 1)
+        except TimeoutError as error:
+            raise SourceUnavailable(self.name, doing, f"no answer in {self._timeout} s") from error
+        except ClientConnectorError as error:
+            raise RpcUnreachable(self.name, doing, f"no connection to {error.host}") from None
+        except ClientResponseError as error:
+            # Not its text: that holds the URL, and with it often the provider's API key.
+            raise SourceUnavailable(self.name, doing, f"HTTP {error.status}") from None
+        except (ClientError, OSError, Web3Exception, ValueError, TypeError, KeyError) as error:
+            # The last three: what the provider's decoder makes of a malformed answer.
+            raise SourceUnavailable(self.name, doing, type(error).__name__) from error
+
+    def _result(self, doing: str, response: RPCResponse) -> Any:
+        if not isinstance(response, dict):
+            raise SourceUnavailable(self.name, doing, "the answer is no JSON-RPC response")
+        error = response.get("error")
+        if error is not None:
+            known = error if isinstance(error, dict) else {"message": str(error)}
+            raise RpcRefused(self.name, doing, dict(known))
+        if "result" not in response:
+            raise SourceUnavailable(self.name, doing, "the answer has neither result nor error")
+        return response["result"]
+
+
+def quantity(source: str, doing: str, value: Any) -> int:
+    """A number as endpoints write it, 0x hex. Raises SourceUnavailable when it is none."""
+    try:
+        return int(value, 16)
+    except (TypeError, ValueError) as error:
+        raise SourceUnavailable(source, doing, "the answer is no number") from error

@@ -1,0 +1,87 @@
+"""Claim rows: finding one, also one that only the broker remembers, and writing one down."""
+
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from clients.store.attempts import held_by_broker
+from clients.store.inserts import write_audit
+from models.columns import naive_utc
+from models.drafts import AuditDraft, ClaimDraft
+from models.money import plain_decimal
+from models.records import ClaimState, Placement
+
+
+def stored_claim(session: Session, request_id: str, attempt: int) -> Placement | None:
+    """The row of an attempt."""
+    chosen = select(Placement).where(
+        col(Placement.request_id) == request_id.lower(), col(Placement.attempt) == attempt
+    )
+    return session.exec(chosen).first()
+
+
+def find_claim(
+    session: Session, request_id: str, attempt: int, remark: str, now: datetime
+) -> Placement | None:
+    """The claim of an attempt, written anew when only the broker still knows of it."""
+    row = stored_claim(session, request_id, attempt)
+    order = held_by_broker(session, remark) if row is None else None
+    if order is None:
+        return row
+    lost = Placement(
+        request_id=request_id.lower(),
+        attempt=attempt,
+        remark=remark,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        price=order.price,
+        state=ClaimState.PLACED,
+        detail="found at the broker; its claim was lost",
+        broker_order_id=order.order_id,
+        send_by=now,
+        created_at=now,
+    )
+    return insert_claim(session, lost)
+
+
+def claim_of(draft: ClaimDraft, now: datetime) -> Placement:
+    """The row of a draft that is granted."""
+    return Placement(
+        request_id=draft.request_id.lower(),
+        attempt=draft.attempt,
+        remark=draft.remark,
+        symbol=draft.symbol,
+        side=draft.side,
+        quantity=draft.quantity,
+        price=plain_decimal(draft.price),
+        state=ClaimState.CLAIMED,
+        reserved_payout=draft.reserved_payout,
+        reserved_cash=plain_decimal(draft.reserved_cash),
+        reserved_shares=draft.reserved_shares,
+        send_by=naive_utc(draft.send_by),
+        created_at=now,
+    )
+
+
+def insert_claim(session: Session, row: Placement) -> Placement:
+    """Write a new row and its audit entry."""
+    session.add(row)
+    session.flush()
+    record_claim(session, row, row.created_at)
+    return row
+
+
+def record_claim(session: Session, row: Placement, now: datetime) -> None:
+    """Write the audit entry of the state a claim has now."""
+    data = {
+        "symbol": row.symbol,
+        "side": row.side,
+        "quantity": row.quantity,
+        "price": row.price,
+        "broker_order_id": row.broker_order_id,
+        "detail": row.detail,
+    }
+    action = f"placement.{row.state.lower()}"
+    draft = AuditDraft(f"{action}:{row.remark}", action, row.request_id, data=data)
+    write_audit(session, draft, now)

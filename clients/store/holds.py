@@ -1,0 +1,101 @@
+"""The `holds` table: every hold that was ever set, for people."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from clients.store.engine import Database, lock_row
+from clients.store.inserts import write_audit
+from models.columns import naive_utc
+from models.control import ControlState, Hold
+from models.drafts import AuditDraft
+from models.records import HoldRow
+
+_LOCK = "holds"
+
+
+class Holds:
+    """The history of holds; the control workflow decides, this reports."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(
+        self, state: ControlState, now: datetime, *, audits: Sequence[AuditDraft] = ()
+    ) -> bool:
+        """Bring the rows to this state; False when this or a newer one was recorded already.
+
+        audits: who changed what; only the caller knows who lifted a hold. Written in either case.
+        """
+        moment = naive_utc(now)
+
+        def work(session: Session) -> bool:
+            for draft in audits:
+                write_audit(session, draft, moment)
+            newest = lock_row(session, _LOCK)
+            if state.version <= newest.version:
+                return False
+            newest.version = state.version
+            standing = {row.key: row for row in session.exec(_active())}
+            wanted = {hold.key: hold for hold in state.holds}
+            for key, row in standing.items():
+                if key not in wanted or not _same(row, wanted[key]):
+                    _lift(session, row, state.version, moment)
+            for key, hold in wanted.items():
+                if key not in standing or not _same(standing[key], hold):
+                    _set(session, hold, state.version, moment)
+            return True
+
+        return await self._database.write("recording holds", work)
+
+    async def newest_version(self) -> int:
+        """Version of the newest recorded state: where a control workflow begun anew goes on."""
+        return await self._database.read(
+            "reading the version of the holds", lambda session: lock_row(session, _LOCK).version
+        )
+
+    async def active(self) -> list[HoldRow]:
+        """Holds that are set, oldest first."""
+        return await self._database.read(
+            "reading holds", lambda session: list(session.exec(_active()))
+        )
+
+    async def history(self, limit: int = 100) -> list[HoldRow]:
+        """Holds, newest first."""
+        chosen = select(HoldRow).order_by(col(HoldRow.id).desc()).limit(limit)
+        return await self._database.read(
+            "reading the history of holds", lambda session: list(session.exec(chosen))
+        )
+
+
+def _active() -> SelectOfScalar[HoldRow]:
+    chosen = select(HoldRow).where(col(HoldRow.lifted_at).is_(None))
+    return chosen.order_by(col(HoldRow.id))
+
+
+def _same(row: HoldRow, hold: Hold) -> bool:
+    """Whether the row is this very hold, not an earlier one of the same key."""
+    scope = (hold.side.value if hold.side else "", hold.symbol)
+    return (row.side, row.symbol) == scope and (row.reason, row.who) == (hold.reason, hold.who)
+
+
+def _set(session: Session, hold: Hold, version: int, now: datetime) -> None:
+    side = hold.side.value if hold.side else ""
+    session.add(
+        HoldRow(
+            key=hold.key,
+            kind=hold.kind.value,
+            side=side,
+            symbol=hold.symbol,
+            reason=hold.reason,
+            who=hold.who,
+            set_version=version,
+            set_at=now,
+        )
+    )
+
+
+def _lift(session: Session, row: HoldRow, version: int, now: datetime) -> None:
+    row.lifted_version, row.lifted_at = version, now

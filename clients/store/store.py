@@ -1,0 +1,49 @@
+"""The store as one object with a part per subject."""
+
+from clients.store.audit import AuditLog
+from clients.store.book import BrokerBook
+from clients.store.engine import Database
+from clients.store.events import ChainEvents
+from clients.store.findings import Findings
+from clients.store.holds import Holds
+from clients.store.house import House
+from clients.store.items import Items
+from clients.store.orders import Orders
+from clients.store.placements import Placements
+from clients.store.review import Review
+
+
+class Store:
+    """Every query of Bronco; safe to share between tasks, one per process.
+
+    All methods are coroutines and raise SourceUnavailable when the database could not be asked; an
+    empty answer always is an answer. Repeating any call is harmless. Addresses, request ids and
+    transaction hashes are stored and looked up in lower case; times are naive UTC (aware ones are
+    converted).
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self._database = Database(url, pool_size=pool_size)
+        self.orders = Orders(self._database)
+        self.placements = Placements(self._database)
+        self.items = Items(self._database)
+        self.book = BrokerBook(self._database)
+        self.house = House(self._database)
+        self.holds = Holds(self._database)
+        self.audit = AuditLog(self._database)
+        self.findings = Findings(self._database)
+        self.events = ChainEvents(self._database)
+        self.review = Review(self._database)
+
+    @property
+    def statements(self) -> int:
+        """SQL statements sent so far, BEGIN, COMMIT and pings not counted."""
+        return self._database.statements
+
+    async def ping(self) -> None:
+        """Prove that the database answers and has Bronco's tables."""
+        await self._database.ping()
+
+    def close(self) -> None:
+        """Wait for running statements, then close every connection."""
+        self._database.close()

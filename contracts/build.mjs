@@ -1,0 +1,76 @@
+// Compiles src/ and writes ABI + bytecode to ../clients/abi, which ships with the wheel, and the
+// full output (storage layout, docs, sizes) to out/.
+//   node build.mjs           build
+//   node build.mjs --check   build nothing; exit 1 when clients/abi differs from the sources
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const solc = createRequire(import.meta.url)("solc");
+const SHIPPED = ["BroncoVault", "ShareToken", "DevUSDT", "DevFeed"];
+// https://eips.ethereum.org/EIPS/eip-170
+const CODE_LIMIT = 24576;
+
+function sources(dir, prefix) {
+  return Object.fromEntries(
+    readdirSync(join(here, dir), { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith(".sol"))
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .sort()
+      .map((path) => [prefix + path.slice(join(here, dir).length + 1), { content: readFileSync(path, "utf8") }]),
+  );
+}
+
+const input = {
+  language: "Solidity",
+  sources: sources("src", "src/"),
+  settings: {
+    viaIR: true,
+    optimizer: { enabled: true, runs: 1000 },
+    evmVersion: "cancun",
+    // No source hash at the end of the code: the same sources give the same bytes everywhere.
+    metadata: { appendCBOR: false, bytecodeHash: "none" },
+    outputSelection: {
+      "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
+    },
+  },
+};
+
+function findImport(path) {
+  const file = join(here, "node_modules", path);
+  return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `no such file: ${path}` };
+}
+
+const output = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }));
+// A library's warnings are its authors' business; ours fail the build.
+const problems = (output.errors ?? []).filter(
+  (problem) => problem.severity === "error" || !problem.sourceLocation?.file.startsWith("@openzeppelin/"),
+);
+for (const problem of problems) console.error(problem.formattedMessage);
+if (problems.length > 0) process.exit(1);
+
+const contracts = Object.assign({}, ...Object.values(output.contracts));
+const check = process.argv.includes("--check");
+let stale = false;
+for (const name of SHIPPED) {
+  const built = contracts[name];
+  const size = built.evm.deployedBytecode.object.length / 2;
+  if (size > CODE_LIMIT) throw new Error(`${name}: ${size} bytes of code, the chain's limit is ${CODE_LIMIT}`);
+  const text =
+    JSON.stringify({ name, compiler: solc.version(), abi: built.abi, bytecode: `0x${built.evm.bytecode.object}` }, null, 1) + "\n";
+  const path = join(here, "..", "clients", "abi", `${name}.json`);
+  if (check) {
+    const same = existsSync(path) && readFileSync(path, "utf8") === text;
+    if (!same) console.error(`${name}: clients/abi/${name}.json is not what the sources give; run: node contracts/build.mjs`);
+    stale ||= !same;
+    continue;
+  }
+  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(join(here, "out"), { recursive: true });
+  writeFileSync(path, text);
+  writeFileSync(join(here, "out", `${name}.json`), JSON.stringify(built, null, 1));
+  console.log(`${name}: ${size} bytes of code (limit ${CODE_LIMIT})`);
+}
+process.exit(stale ? 1 : 0);

@@ -1,0 +1,172 @@
+"""Holds: why trading is not open, and for what."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from models.requests import Side
+
+
+class HoldKind(StrEnum):
+    """Who may lift it: a person, or the breaker that measured its condition clear."""
+
+    MANUAL = "MANUAL"
+    BREAKER = "BREAKER"
+    HOUSE = "HOUSE"
+
+
+class Hold(BaseModel):
+    """One reason not to trade. side/symbol empty = all of them. at: ISO 8601 UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    kind: HoldKind
+    reason: str
+    who: str
+    at: str
+    side: Side | None = None
+    symbol: str = ""
+
+    def covers(self, side: Side, symbol: str) -> bool:
+        """Whether an order of this side and symbol must wait for it."""
+        return self.side in (None, side) and self.symbol in ("", symbol)
+
+    @property
+    def everything(self) -> bool:
+        """Whether it closes trading as a whole."""
+        return self.side is None and not self.symbol
+
+
+MANUAL_HOLD = "manual"
+"""Key of the hold that `pause` with no scope sets and `resume` lifts."""
+
+
+class ControlState(BaseModel):
+    """Answer of the query `is_paused` and payload of the lease.
+
+    version grows with every change; paused = some hold covers everything.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    paused: bool
+    version: int
+    holds: tuple[Hold, ...] = ()
+
+    def blocking(self, side: Side, symbol: str) -> tuple[Hold, ...]:
+        """The holds an order of this side and symbol waits for."""
+        return tuple(hold for hold in self.holds if hold.covers(side, symbol))
+
+
+class HoldCommand(BaseModel):
+    """Input of the updates `pause` and `resume`, and of the signals `set_hold`, `lift_hold`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str = MANUAL_HOLD
+    kind: HoldKind = HoldKind.MANUAL
+    reason: str = ""
+    who: str = ""
+    side: Side | None = None
+    symbol: str = ""
+
+
+class ControlOrder(BaseModel):
+    """A command that waits until the workflow knows the holds. lift False = set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    command: HoldCommand
+    lift: bool
+
+
+class InFlight(BaseModel):
+    """A placement that began before the pause and whose end is not known yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    remark: str
+    since: str
+
+
+class PauseResult(BaseModel):
+    """What a pause or resume achieved: no placement begins after it, except those in flight.
+
+    woken: orders that were waiting and are being woken. note: what the caller should know, e.g.
+    that Redis could not be asked and the lease was left to expire.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ControlState
+    in_flight: tuple[InFlight, ...] = ()
+    woken: int = 0
+    note: str = ""
+
+
+class Permit(BaseModel):
+    """The right to begin one placement, registered as in flight. since: ISO 8601 UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    remark: str
+    version: int
+    since: str
+
+
+class Refusal(BaseModel):
+    """Why no placement may begin: a break-glass halt, no lease, or these holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    holds: tuple[Hold, ...] = ()
+    halted: bool = False
+
+
+class ControlChange(BaseModel):
+    """One change of the holds, for the audit log. lifted False = set. at: ISO 8601 UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    hold: Hold
+    lifted: bool
+    who: str
+    reason: str
+    at: str
+
+
+class AppliedControl(BaseModel):
+    """What came of making a state known. stale: a newer version is stored, nothing was changed.
+
+    waiting: held orders, as far as the store could say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    in_flight: tuple[InFlight, ...] = ()
+    stale: bool = False
+    waiting: int = 0
+    note: str = ""
+
+
+class RecordControlInput(BaseModel):
+    """Write the holds as they are, and the changes that led there; idempotent by version."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ControlState
+    changes: tuple[ControlChange, ...] = ()
+
+
+class ControlCarry(BaseModel):
+    """What one run of the control workflow leaves to the next."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: ControlState
+    unrecorded: tuple[ControlChange, ...] = ()
+    wake: bool = False

@@ -1,0 +1,1 @@
+"""Stand-ins that speak the real protocol of an outside system."""

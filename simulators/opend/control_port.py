@@ -1,0 +1,244 @@
+"""The control port: one JSON object a line in, one out. `verb` names a method `on_<verb>`.
+
+{"verb": "fault", "name": "answer_lost", "n": 1} -> {"ok": true}; errors: {"ok": false, "error": …}
+"""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from simulators.opend import faults, log
+from simulators.opend.accounts import Account, Position
+from simulators.opend.errors import ControlError, Rejected
+from simulators.opend.gateway import Gateway
+from simulators.opend.orders import Fill, Order
+
+Answer = dict[str, Any]
+SESSION_WORDS = {"open": "open", "closed": "closed", "auto": None}
+
+
+class ControlPort:
+    """What tests and the demo may do to, and ask of, a running simulator."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        listen: Callable[[], Awaitable[None]],
+        refuse: Callable[[], None],
+    ) -> None:
+        self._gateway, self._listen, self._refuse = gateway, listen, refuse
+        self._venue, self._book, self._faults = gateway.venue, gateway.venue.book, gateway.faults
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One control connection."""
+        try:
+            while line := await reader.readline():
+                answer = await self._answer(line)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> Answer:
+        try:
+            request = json.loads(line)
+            verb = getattr(self, f"on_{request.pop('verb')}", None)
+            if verb is None:
+                raise ControlError(f"unknown verb; these exist: {self._verbs()}")
+            call = inspect.signature(verb).bind(**request)
+            answer: Answer = await verb(*call.args, **call.kwargs)
+        except (
+            *(ControlError, Rejected, InvalidOperation, AttributeError),
+            *(TypeError, ValueError, KeyError, OSError),
+        ) as error:
+            log.warning("control_refused", line=line.decode(errors="replace"), error=str(error))
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        return {"ok": True, **answer}
+
+    def _verbs(self) -> list[str]:
+        return sorted(name.removeprefix("on_") for name in dir(self) if name.startswith("on_"))
+
+    async def on_fault(self, name: str, **params: Any) -> Answer:
+        """Arms, switches or performs one fault of faults.py."""
+        log.event("fault", fault=name, **params)
+        if name in faults.SWITCHES:
+            await self._switch(name, **params)
+            return {}
+        if name in faults.ACTIONS:
+            return self._act(name, **params)
+        self._faults.arm(name, **params)
+        return {}
+
+    async def on_clear(self, name: str | None = None) -> Answer:
+        """Disarms and switches off one fault, or all."""
+        self._faults.disarm(name)
+        for switch in faults.SWITCHES if name is None else faults.SWITCHES & {name}:
+            await self._switch(switch, on=False)
+        return {}
+
+    async def on_faults(self) -> Answer:
+        """What is armed, on, and how often each struck."""
+        return self._faults.describe()
+
+    async def on_set_price(self, code: str, price: str, pin: bool = False) -> Answer:
+        """Jumps to a price; `pin` stops the path there."""
+        self._venue.set_price(code, Decimal(str(price)), pin)
+        self._gateway.push_quotes()
+        return {}
+
+    async def on_set_market(self, state: str) -> Answer:
+        """open, closed, or auto (as the session option says)."""
+        if state not in SESSION_WORDS:
+            raise ControlError(f"state {state!r} is none of {list(SESSION_WORDS)}")
+        self._venue.set_session(SESSION_WORDS[state])
+        return {}
+
+    async def on_set_halt(self, code: str, on: bool = True) -> Answer:
+        """Stops or resumes trading of one symbol."""
+        self._venue.set_halt(code, on)
+        return {}
+
+    async def on_day_roll(self) -> Answer:
+        """Ends the day: DAY orders expire, the list starts anew, history keeps all."""
+        return {"expired": self._venue.roll_day(), "day": self._book.day}
+
+    async def on_set_latency(self, ack: float | None = None, fill: float | None = None) -> Answer:
+        """Seconds to acknowledge and to fill, for what is planned from now on."""
+        matcher = self._venue.matcher
+        matcher.ack_seconds = matcher.ack_seconds if ack is None else float(ack)
+        matcher.fill_seconds = matcher.fill_seconds if fill is None else float(fill)
+        return {}
+
+    async def on_set_limits(self, on: bool) -> Answer:
+        """Switches the request limits."""
+        self._gateway.limits.enabled = bool(on)
+        return {}
+
+    async def on_set_cash(self, cash: str, account: int | None = None) -> Answer:
+        """Sets an account's cash."""
+        found = self._account(account)
+        found.cash = Decimal(str(cash))
+        self._book.set_account(found)
+        return {}
+
+    async def on_set_position(self, code: str, quantity: int, account: int | None = None) -> Answer:
+        """Sets a holding at its last price, cash untouched."""
+        found, price = self._account(account), self._venue.market.stock(code).last
+        found.positions.pop(code, None)
+        if quantity:
+            found.positions[code] = Position(int(quantity), int(quantity) * price)
+        self._book.set_account(found)
+        return {}
+
+    async def on_counts(self) -> Answer:
+        """Requests by protocol since the start of the process."""
+        return {"counts": self._gateway.record.counts_json()}
+
+    async def on_placements(self) -> Answer:
+        """Every PlaceOrder that arrived since the start of the process."""
+        return {"placements": self._gateway.record.placements_json()}
+
+    async def on_orders(self, account: int | None = None) -> Answer:
+        """All orders of all days, oldest first; of one account, or of all."""
+        orders = self._book.orders.values()
+        return {"orders": [_order(o) for o in orders if account in (None, o.account)]}
+
+    async def on_fills(self, account: int | None = None) -> Answer:
+        """All executions, oldest first; a reversal has a negative quantity."""
+        return {"fills": [_fill(f) for f in self._book.fills if account in (None, f.account)]}
+
+    async def on_account(self, account: int | None = None) -> Answer:
+        """Cash, cash on order, and positions."""
+        found = self._account(account)
+        positions = [
+            {"code": code, "quantity": p.quantity, "cost": str(p.cost)}
+            for code, p in sorted(found.positions.items())
+        ]
+        hold = self._book.hold(found.id)
+        cash = {"cash": str(found.cash), "hold": str(hold)}
+        return {"account": found.id, **cash, "positions": positions}
+
+    async def on_quote(self, code: str) -> Answer:
+        """Last, bid and ask."""
+        quote, last = self._venue.market.quote(code), self._venue.market.stock(code).last
+        return {"last": str(last), "bid": str(quote.bid), "ask": str(quote.ask)}
+
+    async def on_connections(self) -> Answer:
+        """Who is connected."""
+        links = [
+            {"peer": k.peer, "conn_id": str(k.conn_id), "accounts": sorted(k.accounts)}
+            for k in self._gateway.links
+        ]
+        return {"connections": links}
+
+    async def _switch(self, name: str, on: bool = True, drop: bool = False) -> None:
+        changed = self._faults.switch(name, on)
+        if name == "refuse":
+            if on:
+                self._refuse()
+            else:
+                await self._listen()
+            if drop:
+                self._gateway.drop_all()
+        elif name == "stale_list" and on:
+            self._gateway.trade.keep_stale()
+        elif name == "frozen" and not on:
+            self._gateway.thaw()
+        elif name == "hold_fills" and changed and not on:
+            self._venue.matcher.wake()
+
+    def _act(
+        self,
+        name: str,
+        order_id: str | None = None,
+        remark: str | None = None,
+        quantity: int | None = None,
+    ) -> Answer:
+        self._faults.hits[name] += 1
+        matcher = self._venue.matcher
+        if name == "dropped":
+            return {"dropped": self._gateway.drop_all()}
+        if name == "release_fills":
+            self._faults.switch("hold_fills", False)
+            matcher.release()
+            return {}
+        order = self._order(order_id, remark)
+        if name == "late_fill":
+            matcher.late_fill(order, quantity)
+        elif name == "over_fill":
+            matcher.over_fill(order, 1 if quantity is None else quantity)
+        else:
+            matcher.reverse_fills(order)
+        return {"order": _order(order)}
+
+    def _order(self, order_id: str | None, remark: str | None) -> Order:
+        newest_first = reversed(self._book.orders.values())
+        for order in newest_first:
+            if str(order.id) == order_id or (order_id is None and order.remark == remark):
+                return order
+        raise ControlError(f"no order with order_id={order_id!r}, remark={remark!r}")
+
+    def _account(self, account: int | None) -> Account:
+        if account is None:
+            return self._book.default_account()
+        if account not in self._book.accounts:
+            raise ControlError(f"account {account} is none of {list(self._book.accounts)}")
+        return self._book.accounts[account]
+
+
+def _order(order: Order) -> Answer:
+    return {
+        **order.to_json(),
+        "id": str(order.id),
+        "side": order.side.name,
+        "order_type": order.order_type.name,
+        "status": order.status.name,
+        "average": str(order.average),
+    }
+
+
+def _fill(fill: Fill) -> Answer:
+    return {**fill.to_json(), "order_id": str(fill.order_id), "side": fill.side.name}

@@ -1,0 +1,111 @@
+"""The listening sockets and the clock of one simulator."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from simulators.opend import log, schema
+from simulators.opend.control_port import ControlPort
+from simulators.opend.gateway import Gateway
+from simulators.opend.options import OpenDOptions
+
+CLOCK_SECONDS = 1.0
+# Requests of ten thousand orders' worth of JSON fit a line of the control port.
+LINE_BYTES = 16 * 1024 * 1024
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class OpenDServer:
+    """Start it, use `port` and `control_port`, close it. Several may run in one process."""
+
+    def __init__(self, options: OpenDOptions) -> None:
+        self._options = options
+        self.port, self.control_port = options.port, options.control_port or 0
+        if options.control_port is None and options.port:
+            self.control_port = options.port + 1
+        self.gateway: Gateway
+        self._api: asyncio.Server | None = None
+        self._control: asyncio.Server
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Opens the books and listens on both ports.
+
+        Raises:
+            OpenDError: futu-api is not installed, or the state file is in use.
+            OSError: a port is taken.
+        """
+        schema.load_all()
+        self.gateway = Gateway(self._options)
+        await self.listen()
+        control = ControlPort(self.gateway, listen=self.listen, refuse=self.refuse)
+        self._control = await asyncio.start_server(
+            self._tracked(control.serve), self._options.host, self.control_port, limit=LINE_BYTES
+        )
+        self.control_port = _port(self._control)
+        self.gateway.venue.matcher.resume()
+        self._tasks.append(asyncio.create_task(self._clock()))
+        if self._options.price_interval_seconds > 0:
+            self._tasks.append(asyncio.create_task(self._prices()))
+        log.event("listening", port=self.port, control_port=self.control_port)
+
+    async def close(self) -> None:
+        """Stops everything this server started and releases the state file."""
+        self.refuse()
+        self._control.close()
+        self.gateway.drop_all()
+        for task in (*self._tasks, *self._serving):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._serving, return_exceptions=True)
+        self.gateway.venue.close()
+
+    async def listen(self) -> None:
+        """Accepts connections, on the same port as before if it ever did."""
+        if self._api is None:
+            self._api = await asyncio.start_server(
+                self._tracked(self.gateway.serve), self._options.host, self.port
+            )
+            self.port = _port(self._api)
+
+    def refuse(self) -> None:
+        """Stops accepting; open connections stay."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+
+    def _tracked(self, serve: Serve) -> Callable[..., None]:
+        """Runs a connection in a task that `close` ends; start_server's own tasks outlive it."""
+
+        async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await serve(reader, writer)
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(run(reader, writer))
+            self._serving.add(task)
+            task.add_done_callback(self._served)
+
+        return accept
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.LOGGER.error("connection_failed", exc_info=error)
+
+    async def _clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            self.gateway.venue.watch_clock()
+            self.gateway.drop_silent()
+
+    async def _prices(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.price_interval_seconds)
+            self.gateway.venue.step_prices()
+            self.gateway.push_quotes()
+
+
+def _port(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])

@@ -1,0 +1,309 @@
+"""What the flags promise, on Redis and on the embedded stack's in-process server."""
+
+import asyncio
+import itertools
+
+import pytest
+from redis.asyncio import Redis
+
+from clients.flags import Flags
+from models.control import ControlState, Hold, HoldKind, Permit, Refusal
+from models.errors import InvalidInput
+from models.requests import Side
+from tests.waiting import eventually
+
+LONG = 60.0
+
+
+def hold(key: str, side: Side | None = None, symbol: str = "") -> Hold:
+    return Hold(
+        key=key,
+        kind=HoldKind.MANUAL,
+        reason=f"reason {key}",
+        who="ann",
+        at="",
+        side=side,
+        symbol=symbol,
+    )
+
+
+def state(version: int, *holds: Hold) -> ControlState:
+    paused = any(each.everything for each in holds)
+    return ControlState(paused=paused, version=version, holds=holds)
+
+
+async def begin(flags: Flags, remark: str = "r1", expires: float = LONG) -> Permit | Refusal:
+    return await flags.begin_placement(remark, Side.BUY, "AAPL", expires)
+
+
+async def is_open(flags: Flags) -> bool:
+    answer = await begin(flags, "probe")
+    await flags.end_placement("probe")
+    return isinstance(answer, Permit)
+
+
+async def tick(flags: Flags) -> None:
+    """Wait until the server's clock shows another millisecond."""
+    started = await flags.now()
+
+    async def moved() -> bool:
+        return await flags.now() > started + 0.002
+
+    await eventually(moved, interval=0.001)
+
+
+async def test_begin__no_lease__is_refused_and_not_in_flight(flags: Flags) -> None:
+    answer = await begin(flags)
+
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "trading is not open: no lease"
+    assert await flags.in_flight() == ()
+
+
+async def test_begin__open__is_registered_until_it_ends(flags: Flags) -> None:
+    assert await flags.renew_lease(state(5), LONG)
+
+    permit = await begin(flags)
+
+    assert isinstance(permit, Permit)
+    assert (permit.remark, permit.version) == ("r1", 5)
+    assert [(each.remark, each.since) for each in await flags.in_flight()] == [("r1", permit.since)]
+    await flags.end_placement("r1")
+    await flags.end_placement("r1")
+    assert await flags.in_flight() == ()
+
+
+async def test_begin__same_remark_again__keeps_when_it_began(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    first = await begin(flags)
+    await tick(flags)
+    second = await begin(flags, expires=0.0)
+    await tick(flags)
+
+    assert isinstance(first, Permit)
+    assert isinstance(second, Permit)
+    assert second.since == first.since
+    assert len(await flags.in_flight()) == 1
+
+
+async def test_lease__not_renewed__runs_out(flags: Flags) -> None:
+    await flags.renew_lease(state(1), ttl=0.05)
+
+    async def closed() -> bool:
+        return not await is_open(flags)
+
+    await eventually(closed, timeout=3)
+
+
+async def test_revoke__paused__closes_at_once_and_names_what_is_in_flight(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    await begin(flags, "r1")
+
+    assert await flags.revoke(state(2, hold("manual")))
+
+    assert not await is_open(flags)
+    assert [each.remark for each in await flags.in_flight()] == ["r1"]
+
+
+async def test_renew__older_version_arrives_late__does_not_open(flags: Flags) -> None:
+    await flags.revoke(state(42, hold("manual")))
+
+    assert not await flags.renew_lease(state(41), LONG)
+    assert not await flags.revoke(state(41))
+    assert not await is_open(flags)
+    assert await flags.newest_version() == 42
+
+
+async def test_renew__paused_state__closes(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+
+    assert not await flags.renew_lease(state(2, hold("manual")), LONG)
+
+    assert not await is_open(flags)
+
+
+async def test_renew__answer_older_than_the_lease__does_not_open(flags: Flags) -> None:
+    asked_at = await flags.now() - 2.5
+
+    assert not await flags.renew_lease(state(1), 2.0, asked_at=asked_at)
+    assert not await is_open(flags)
+    assert await flags.renew_lease(state(1), 2.0, asked_at=await flags.now())
+    assert await is_open(flags)
+
+
+async def test_renew__same_version__goes_on(flags: Flags) -> None:
+    for _ in range(3):
+        assert await flags.renew_lease(state(7), LONG)
+    assert await is_open(flags)
+
+
+@pytest.mark.parametrize(
+    ("scope", "refused"),
+    [
+        ((None, ""), {"BUY AAPL", "BUY MSFT", "SELL AAPL", "SELL MSFT"}),
+        ((Side.BUY, ""), {"BUY AAPL", "BUY MSFT"}),
+        ((None, "AAPL"), {"BUY AAPL", "SELL AAPL"}),
+        ((Side.SELL, "MSFT"), {"SELL MSFT"}),
+    ],
+)
+async def test_holds__by_scope__refuse_what_they_cover(
+    flags: Flags, scope: tuple[Side | None, str], refused: set[str]
+) -> None:
+    covering = hold("h", *scope)
+    # Open in spite of a hold on everything, to see that the hold alone already refuses.
+    await flags.renew_lease(ControlState(paused=False, version=1, holds=(covering,)), LONG)
+
+    answers = {
+        f"{side} {symbol}": await flags.begin_placement(f"{side}{symbol}", side, symbol, LONG)
+        for side in Side
+        for symbol in ("AAPL", "MSFT")
+    }
+
+    assert {key for key, answer in answers.items() if isinstance(answer, Refusal)} == refused
+    for key in refused:
+        answer = answers[key]
+        assert isinstance(answer, Refusal)
+        assert answer.holds == (covering,)
+        assert answer.reason == "reason h"
+
+
+async def test_holds__lifted__let_pass_and_two_of_one_scope_are_both_named(flags: Flags) -> None:
+    await flags.renew_lease(state(1, hold("a", Side.BUY), hold("b", Side.BUY)), LONG)
+    answer = await begin(flags)
+    assert isinstance(answer, Refusal)
+    assert [each.key for each in answer.holds] == ["a", "b"]
+
+    assert await flags.revoke(state(2))
+    assert await is_open(flags)
+
+
+async def test_halt__whatever_the_lease_says__refuses_until_lifted(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    assert await flags.halted() is None
+    await flags.halt("fire")
+
+    answer = await begin(flags)
+
+    assert isinstance(answer, Refusal)
+    assert (answer.halted, answer.reason) == (True, "halted: fire")
+    assert await flags.halted() == "fire"
+    await flags.renew_lease(state(2), LONG)
+    assert not await is_open(flags)
+    await flags.unhalt()
+    assert await is_open(flags)
+
+
+async def test_in_flight__never_ended__is_forgotten_when_it_expires(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    await begin(flags, "short", expires=0.05)
+    await begin(flags, "long")
+
+    async def only_long() -> bool:
+        return [each.remark for each in await flags.in_flight()] == ["long"]
+
+    await eventually(only_long, timeout=3)
+
+
+async def test_in_flight__several__oldest_first(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    for remark in ("z", "a", "m"):
+        await begin(flags, remark)
+        await tick(flags)
+
+    assert [each.remark for each in await flags.in_flight()] == ["z", "a", "m"]
+
+
+async def test_begin_and_revoke__at_once__none_begins_after_the_revoke(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+
+    async def pause() -> set[str]:
+        await flags.revoke(state(2, hold("manual")))
+        return {each.remark for each in await flags.in_flight()}
+
+    answers = await asyncio.gather(
+        *(begin(flags, f"r{n}") for n in range(20)),
+        pause(),
+        *(begin(flags, f"s{n}") for n in range(20)),
+    )
+
+    named = next(answer for answer in answers if isinstance(answer, set))
+    begun = {answer.remark for answer in answers if isinstance(answer, Permit)}
+    assert begun <= named
+
+
+async def test_slots__full_burst_then_wait__another_call_or_account_is_free(flags: Flags) -> None:
+    waits = [await flags.take_slot("acc", "place", 5, 30.0, 0.0) for _ in range(6)]
+
+    assert waits[:5] == [0.0] * 5
+    assert 29 < waits[5] <= 30.001
+    assert await flags.take_slot("acc", "cancel", 5, 30.0, 0.0) == 0.0
+    assert await flags.take_slot("other", "place", 5, 30.0, 0.0) == 0.0
+
+
+async def test_slots__closer_than_the_gap__wait_for_it(flags: Flags) -> None:
+    assert await flags.take_slot("acc", "place", 15, 30.0, 5.0) == 0.0
+
+    assert 4 < await flags.take_slot("acc", "place", 15, 30.0, 5.0) <= 5.0
+
+
+async def test_slots__wanted_by_many_at_once__exactly_the_limit(flags: Flags) -> None:
+    waits = await asyncio.gather(
+        *(flags.take_slot("acc", "place", 15, 30.0, 0.0) for _ in range(40))
+    )
+
+    assert waits.count(0.0) == 15
+
+
+async def test_slots__over_several_windows__none_holds_more_than_the_limit(
+    flags: Flags, flags_url: str
+) -> None:
+    limit, window, gap = 4, 0.15, 0.01
+
+    async def take() -> bool:
+        return await flags.take_slot("acc", "place", limit, window, gap) == 0.0
+
+    async def worker() -> None:
+        for _ in range(6):
+            await eventually(take, interval=gap)
+            await note()
+
+    taken: set[int] = set()
+
+    async def note() -> None:
+        async with Redis.from_url(flags_url, decode_responses=True) as redis:
+            taken.update(int(at) for at in await redis.lrange("bronco:slots:acc:place", 0, -1))
+
+    await asyncio.gather(*(worker() for _ in range(3)))
+
+    times = sorted(taken)
+    assert len(times) == 18
+    assert all(b - a >= gap * 1e6 for a, b in itertools.pairwise(times))
+    for start in times:
+        assert sum(start <= at <= start + window * 1e6 for at in times) <= limit
+
+
+async def test_slots__limit_of_nothing__is_named(flags: Flags) -> None:
+    with pytest.raises(InvalidInput, match="limit=0"):
+        await flags.take_slot("acc", "place", 0, 30.0, 0.0)
+
+
+async def test_scripts__forgotten_by_the_server__are_sent_again(
+    flags: Flags, flags_url: str
+) -> None:
+    await flags.renew_lease(state(1), LONG)
+    async with Redis.from_url(flags_url) as redis:
+        await redis.script_flush()
+
+    assert await is_open(flags)
+    await flags.ping()
+
+
+async def test_begin__paused__names_the_hold_and_not_the_missing_lease(flags: Flags) -> None:
+    await flags.renew_lease(state(1), LONG)
+    manual = hold("manual")
+    await flags.revoke(state(2, manual))
+
+    answer = await begin(flags)
+
+    assert isinstance(answer, Refusal)
+    assert answer.holds == (manual,)

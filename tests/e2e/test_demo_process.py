@@ -1,0 +1,135 @@
+"""`bronco demo` and `bronco stack` as a user meets them: processes that start, say, and end."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from dotenv import dotenv_values
+
+from bronco.processes import ManagedProcess, Program
+from bronco.proof import NAMES
+from bronco.scenes import SCENES
+from bronco.settings import Settings
+from tests.waiting import eventually
+
+SLOW = 120.0
+Command = Callable[..., Awaitable[ManagedProcess]]
+
+
+@pytest_asyncio.fixture
+async def command(tmp_path: Path) -> AsyncIterator[Command]:
+    """`bronco <words>` in a process of its own, and its output in a file."""
+    started: list[ManagedProcess] = []
+
+    async def start(*words: str) -> ManagedProcess:
+        argv = (sys.executable, "-m", "bronco", *words)
+        process = ManagedProcess(
+            Program("bronco", argv, tmp_path / "out", cwd=tmp_path, grace_seconds=60)
+        )
+        started.append(process)
+        await process.start()
+        return process
+
+    yield start
+    for process in started:
+        await process.kill()
+
+
+def below(process: ManagedProcess) -> list[psutil.Process]:
+    """Everything it started, and what those started."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def alive(processes: list[psutil.Process]) -> list[str]:
+    return [
+        f"{one.pid} {one.status()}"
+        for one in processes
+        if one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+async def all_gone(processes: list[psutil.Process]) -> None:
+    await eventually(lambda: not alive(processes), timeout=15)
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+async def said(tmp_path: Path, words: str) -> None:
+    await eventually(lambda: words in (tmp_path / "out").read_text(), timeout=SLOW)
+
+
+@pytest.mark.parametrize("flags", [(), ("--embedded",)], ids=["servers", "embedded"])
+async def test_demo__once__plays_all_proves_all_and_leaves_nothing(
+    tmp_path: Path, command: Command, flags: tuple[str, ...]
+) -> None:
+    demo = await command("demo", "--once", "--json", "seen/demo.json", *flags)
+    await said(tmp_path, SCENES[0].title)
+    parts = below(demo)
+    assert len(parts) >= 7
+    code = await asyncio.wait_for(demo.wait(), SLOW)
+
+    seen = json.loads((tmp_path / "seen" / "demo.json").read_text())
+    assert code == 0, seen
+    assert [(one["name"], one["ok"]) for one in seen["scenes"]] == [(s.name, True) for s in SCENES]
+    assert seen["invariants"] == dict.fromkeys(NAMES.values(), True)
+    assert seen["parts"]["database"] == ("SQLite" if flags else "MariaDB")
+    assert alive(parts) == []
+    assert not _exists(seen["directory"])
+
+
+async def test_demo__killed_while_it_plays__leaves_no_process(
+    tmp_path: Path, command: Command
+) -> None:
+    demo = await command("demo", "--embedded", "--keep", str(tmp_path / "kept"))
+    await said(tmp_path, SCENES[0].title)
+    parts = below(demo)
+    assert len(parts) >= 7
+    psutil.Process(demo.pid).kill()
+    await all_gone(parts)
+
+
+async def test_demo__ctrl_c_while_it_plays__ends_all_and_is_no_success(
+    tmp_path: Path, command: Command
+) -> None:
+    demo = await command("demo", "--embedded", "--json", "demo.json")
+    await said(tmp_path, SCENES[0].title)
+    parts = below(demo)
+    psutil.Process(demo.pid).send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(demo.wait(), SLOW) == 130
+    assert alive(parts) == []
+    assert json.loads((tmp_path / "demo.json").read_text())["ok"] is False
+
+
+async def test_stack__told_to_end__hands_out_settings_and_leaves_nothing(
+    tmp_path: Path, command: Command
+) -> None:
+    stack = await command("stack", "--embedded", "--env", ".env")
+    await said(tmp_path, "Ctrl-C ends it")
+    file = tmp_path / ".env"
+    assert file.stat().st_mode & 0o077 == 0
+    settings = Settings.load({k: v for k, v in dotenv_values(file).items() if v is not None})
+    assert settings.chain.asset_book.assets[0].symbol == "AAPL"
+    parts = below(stack)
+    psutil.Process(stack.pid).terminate()
+    await asyncio.wait_for(stack.wait(), SLOW)
+    assert alive(parts) == []
+
+
+async def test_stack__told_to_end_while_it_starts__leaves_nothing(
+    tmp_path: Path, command: Command
+) -> None:
+    stack = await command("stack", "--embedded")
+    await said(tmp_path, "contracts")
+    parts = below(stack)
+    assert parts
+    psutil.Process(stack.pid).terminate()
+    await asyncio.wait_for(stack.wait(), SLOW)
+    await all_gone(parts)

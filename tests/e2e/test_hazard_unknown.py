@@ -1,0 +1,78 @@
+"""Hazards 2 and 3: what was sent and not answered is looked for, never sent again."""
+
+from models.order import OrderStatus, Reason, Stage
+from tests.e2e.desk import Desk
+from tests.waiting import eventually
+
+
+async def test_answer__lost_after_execution__one_order(desk: Desk) -> None:
+    await desk.control.fault("answer_lost")
+    made = await desk.deposit()
+    row = await desk.end(made, OrderStatus.EXECUTED)
+    assert (await desk.control.fault_hits())["answer_lost"] >= 1
+    await desk.one_order_each([made])
+    assert row.retry_count == 0  # no answer is no try
+    assert row.attempt == 1
+
+
+async def test_answer__links_die_and_list_is_empty_after_reconnect__one_order(desk: Desk) -> None:
+    await desk.control.fault("hold_fills", on=True)
+    await desk.control.fault("no_push", on=True)
+    await desk.control.fault("answer_lost")
+    made = await desk.deposit()
+
+    async def at_the_broker() -> bool:
+        return bool(await desk.orders_of(made))
+
+    await eventually(at_the_broker)
+    # New connections' lists forget the order; only a read that asks the broker's servers has it.
+    await desk.control.fault("list_empty_after_reconnect", n=100)
+    await desk.control.fault("dropped")
+
+    async def list_was_empty() -> bool:
+        return (await desk.control.fault_hits()).get("list_empty_after_reconnect", 0) >= 2
+
+    await eventually(list_was_empty, timeout=20)
+    await desk.at(made, Stage.PLACED)
+    await desk.control.clear()
+    await desk.control.fault("release_fills")
+    await desk.end(made, OrderStatus.EXECUTED)
+    await desk.one_order_each([made])
+
+
+async def test_answer__never_executed__refunded_once_absence_is_proven(desk: Desk) -> None:
+    before = await desk.alice.balance(desk.alice.usdt)
+    await desk.control.fault("silence")
+    made = await desk.deposit()
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert row.reason is Reason.PROVEN_ABSENT
+    assert await desk.orders_of(made) == []
+    assert await desk.alice.balance(desk.alice.usdt) == before
+
+
+async def test_placement__executed_long_after_its_time_out__one_order(desk: Desk) -> None:
+    # Longer than the client waits (2 s), shorter than send window and fence (4 + 2 s).
+    await desk.control.fault("late_execution", seconds=3)
+    made = await desk.deposit()
+    await desk.at(made, Stage.UNKNOWN)
+    assert await desk.orders_of(made) == []
+    await desk.end(made, OrderStatus.EXECUTED)
+    await desk.one_order_each([made])
+
+
+async def test_placements__stuck_in_a_frozen_opend__one_order_each(desk: Desk) -> None:
+    sent = await desk.placed()
+    made = await desk.deposits(6)
+
+    async def first_sent() -> bool:
+        return await desk.placed() > sent
+
+    await eventually(first_sent, interval=0.005)
+    await desk.control.fault("frozen", on=True)
+    # Links stay up and nobody answers; what piled up is executed on thaw.
+    stuck = (Stage.HELD, Stage.UNKNOWN, Stage.PLACED, Stage.SETTLING, Stage.SETTLED)
+    rows = await desk.all_at(made, *stuck)
+    assert {row.stage for row in rows} & {Stage.HELD, Stage.UNKNOWN}
+    await desk.control.fault("frozen", on=False)
+    await desk.all_end(made, OrderStatus.EXECUTED)
+    await desk.one_order_each(made)

@@ -1,0 +1,221 @@
+import asyncio
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bronco.processes import free_port
+from models.control import Permit
+from models.requests import Side
+from tests.integration.control.rig import ControlRig
+from tests.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int | None
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shell:
+    """Runs `bronco` as a user would, with settings in the environment alone."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self._directory = directory
+        self._environment = environment
+
+    async def __call__(self, *arguments: str, **changes: str) -> Ran:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bronco", *arguments),
+            env=self._environment | {"COLUMNS": "160", "LOGNAME": "grace"} | changes,
+            cwd=self._directory,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await process.communicate()
+        return Ran(process.returncode, out.decode(), error.decode())
+
+
+@pytest.fixture
+def bronco(rig: ControlRig, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, rig.settings.environment())
+
+
+@pytest.fixture
+def idle_bronco(idle_rig: ControlRig, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, idle_rig.settings.environment())
+
+
+async def test_pause_and_resume__from_the_shell__close_and_open(
+    bronco: Shell, rig: ControlRig
+) -> None:
+    paused = await bronco("pause", "--reason", "stock split")
+    assert paused.code == 0, paused.error
+    assert "trading is paused" in paused.out
+    assert "stock split" in paused.out
+    assert not await rig.may_place()
+    (hold,) = (await rig.state()).holds
+    assert hold.who == "grace"
+    resumed = await bronco("resume", "--json")
+    assert resumed.json["confirmed"] is True
+    assert resumed.json["result"]["state"]["holds"] == []
+    await rig.until_open()
+
+
+async def test_pause__with_only_the_settings_it_needs__works(
+    rig: ControlRig, tmp_path: Path
+) -> None:
+    names = ("BRONCO_TEMPORAL_ADDRESS", "BRONCO_REDIS_URL")
+    environment = rig.settings.environment()
+    shell = Shell(tmp_path, {name: environment[name] for name in names})
+    assert (await shell("pause", "--symbol", "aapl", "--side", "buy")).code == 0
+    assert not await rig.may_place(Side.BUY)
+    assert await rig.may_place(Side.SELL)
+
+
+async def test_pause__placement_in_flight__is_shown(bronco: Shell, rig: ControlRig) -> None:
+    permit = await rig.begin()
+    assert isinstance(permit, Permit)
+    paused = await bronco("pause", "--json")
+    assert [flight["remark"] for flight in paused.json["result"]["in_flight"]] == [permit.remark]
+
+
+async def test_pause_direct__temporal_is_down__halts_and_says_what_failed(
+    bronco: Shell, rig: ControlRig
+) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    plain = await bronco("pause", BRONCO_TEMPORAL_ADDRESS=nowhere)
+    assert plain.code == 1
+    assert "--direct" in plain.error
+    assert len(plain.error.splitlines()) == 1
+    direct = await bronco("pause", "--direct", "-r", "fire", BRONCO_TEMPORAL_ADDRESS=nowhere)
+    assert direct.code == 3
+    assert "halted" in direct.out
+    assert "Temporal could not be asked" in direct.error
+    assert not await rig.may_place()
+    resumed = await bronco("resume")
+    assert "break-glass halt is still set" in resumed.error
+    assert not await rig.may_place()
+    assert (await bronco("resume", "--direct")).code == 0
+    await rig.until_open()
+
+
+async def test_pause_direct__all_up__halts_and_holds(bronco: Shell, rig: ControlRig) -> None:
+    assert (await bronco("pause", "--direct")).code == 0
+    assert await rig.flags.halted() is not None
+
+    async def is_held() -> bool:
+        return await rig.held() == {"manual"}
+
+    await eventually(is_held)
+    assert (await bronco("resume", "--direct")).code == 0
+    await rig.until_open()
+
+
+async def test_status__held_orders__are_counted(bronco: Shell, rig: ControlRig) -> None:
+    await rig.order()
+    await bronco("pause", "--reason", "lunch")
+    status = await bronco("status", "--json")
+    assert status.code == 0
+    assert status.json["trading"]["paused"] is True
+    assert status.json["orders"]["by_stage"]["HELD"] >= 1
+    assert "lunch" in (await bronco("status")).out
+
+
+async def test_status__no_temporal__shows_the_rest_and_says_so(idle_bronco: Shell) -> None:
+    status = await idle_bronco("status", "--json", BRONCO_TEMPORAL_ADDRESS="127.0.0.1:1")
+    assert status.code == 3
+    assert status.json["trading"] is None
+    assert status.json["orders"] is not None
+    assert "Temporal could not be asked" in status.json["problems"][0]
+
+
+async def test_orders_and_order__show_what_is_stored(
+    idle_bronco: Shell, idle_rig: ControlRig
+) -> None:
+    order = await idle_rig.order(amount=2**100)
+    page = await idle_bronco("orders", "--stage", "held", "--limit", "1", "--json")
+    assert page.json["orders"][0]["usdt_amount"] == str(2**100)
+    assert page.json["orders"][0]["internal_id"] == order.internal_id
+    listed = await idle_bronco("orders", "--limit", "1")
+    assert str(2**100) in listed.out
+    shown = await idle_bronco("order", order.request_id)
+    assert "Timeline" in shown.out
+    assert order.workflow_id in shown.out.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("order", "424242"), 1, "no order 424242"),
+        (("orders", "--status", "DONE"), 1, "use one of PENDING"),
+        (("orders", "--cursor", "x"), 1, "cursor="),
+        (("orders", "--limit", "0"), 2, "--limit"),
+        (("pause", "--side", "LONG"), 2, "--side"),
+        (("pause", "--direct", "--symbol", "AAPL"), 2, "leave --symbol"),
+        (("worker", "--role", "boss"), 2, "use one of"),
+        (("nonsense",), 2, "No such command"),
+    ],
+    ids=str,
+)
+async def test_command__wrong_use__is_one_clear_error(
+    idle_bronco: Shell, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    ran = await idle_bronco(*arguments)
+    assert ran.code == code
+    assert says in ran.error
+    assert "Traceback" not in ran.error
+
+
+async def test_worker__setting_missing__names_it(tmp_path: Path) -> None:
+    ran = await Shell(tmp_path, {})("worker")
+    assert ran.code == 1
+    assert ran.error.startswith("bronco: setting BRONCO_CHAIN_RPC_URLS: is missing")
+
+
+async def test_check__some_down__names_each_and_fails(idle_bronco: Shell) -> None:
+    ran = await idle_bronco("check", "--json")
+    assert ran.code == 1
+    checks = ran.json["checks"]
+    assert all(checks[name]["ok"] for name in ("temporal", "database", "redis"))
+    failed = ("chain", "broker (TCP)", "signing key", "control workflow")
+    assert not any(checks[name]["ok"] for name in failed)
+    assert "BRONCO_CHAIN_KEYSTORE_FILE" in checks["signing key"]["detail"]
+
+
+async def test_migrate__twice__is_harmless(idle_bronco: Shell, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fresh.db'}"
+    for _ in range(2):
+        ran = await idle_bronco("migrate", BRONCO_DATABASE_URL=url)
+        assert ran.code == 0, ran.error
+    assert (await idle_bronco("orders", "--json", BRONCO_DATABASE_URL=url)).json["orders"] == []
+
+
+async def test_settings__printed__is_the_example(idle_bronco: Shell) -> None:
+    ran = await idle_bronco("settings")
+    assert ran.out == (Path(__file__).parents[3] / ".env.example").read_text()
+
+
+async def test_help__asked__answers_at_once_and_names_every_command(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, {})
+    await shell("--help")
+    begun = time.monotonic()
+    ran = await shell("--help")
+    took = time.monotonic() - begun
+    for command in ("worker", "api", "opend", "pause", "resume", "status", "orders", "check"):
+        assert command in ran.out
+    assert took < 1.5, "a command's module imports something heavy at its top"
+    simulator = await shell("opend", "--help")
+    assert simulator.code == 0
+    assert "--port" in simulator.out

@@ -1,0 +1,145 @@
+"""EIP-2612 approvals, honest, front-run and forged."""
+
+import pytest
+from eth_account import Account
+from eth_typing import HexAddress, HexStr
+from web3.types import Nonce
+from web3.utils import get_create_address
+
+from bronco.devchain import FIRST_USER, dev_key
+from clients.vault import VAULT
+from clients.wallet import ERC20, USDT, CallReverted
+from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT
+from tests.integration.vault.desk import DOLLAR, SHARE, Desk
+
+Permit = tuple[int, int, bytes, bytes]
+# https://eips.ethereum.org/EIPS/eip-2612
+PERMIT_TYPE = [
+    {"name": "owner", "type": "address"},
+    {"name": "spender", "type": "address"},
+    {"name": "value", "type": "uint256"},
+    {"name": "nonce", "type": "uint256"},
+    {"name": "deadline", "type": "uint256"},
+]
+
+
+def permit(token: str, name: str, spender: str, value: int, deadline: int) -> Permit:
+    """Alice's first permit for a token, as the last four arguments of the vault's calls."""
+    key = dev_key(FIRST_USER)
+    message = {
+        "owner": Account.from_key(key).address,
+        "spender": spender,
+        "value": value,
+        "nonce": 0,
+        "deadline": deadline,
+    }
+    domain = {"name": name, "version": "1", "chainId": 31337, "verifyingContract": token}
+    signed = Account.sign_typed_data(key, domain, {"Permit": PERMIT_TYPE}, message)
+    return deadline, signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+
+
+async def test_redeem_with_permit__no_approval_before__escrows(desk: Desk) -> None:
+    await desk.holder(desk.alice, 1)
+    deadline = await desk.deadline()
+    signature = permit(desk.share, "AAPL share", desk.address, SHARE, deadline)
+    args = (desk.share, SHARE, MARKET_SELL_LIMIT, deadline, desk.alice.address, *signature)
+
+    receipt = await desk.call(desk.alice, "redeemWithPermit", *args)
+
+    assert receipt.events[0].args["amount"] == SHARE
+    assert await desk.alice.balance(desk.share) == 0
+
+
+async def test_redeem_with_permit__permit_submitted_by_another_first__still_works(
+    desk: Desk,
+) -> None:
+    await desk.holder(desk.alice, 1)
+    deadline = await desk.deadline()
+    signature = permit(desk.share, "AAPL share", desk.address, SHARE, deadline)
+    theft = (desk.alice.address, desk.address, SHARE, *signature)
+    await desk.bob.send(ERC20, desk.share, "permit", *theft)
+    args = (desk.share, SHARE, MARKET_SELL_LIMIT, deadline, desk.alice.address, *signature)
+
+    receipt = await desk.call(desk.alice, "redeemWithPermit", *args)
+
+    assert receipt.events[0].args["amount"] == SHARE
+
+
+async def test_redeem_with_permit__signed_for_less__reverts(desk: Desk) -> None:
+    await desk.holder(desk.alice, 1)
+    deadline = await desk.deadline()
+    signature = permit(desk.share, "AAPL share", desk.address, SHARE - 1, deadline)
+    args = (desk.share, SHARE, MARKET_SELL_LIMIT, deadline, desk.alice.address, *signature)
+
+    with pytest.raises(CallReverted) as refused:
+        await desk.call(desk.alice, "redeemWithPermit", *args)
+
+    assert refused.value.error == "ERC20InsufficientAllowance"
+    assert (await desk.books()).count == 1  # the request that gave her the share
+
+
+async def test_redeem_with_permit__unlisted_token__is_never_called(desk: Desk) -> None:
+    deadline = await desk.deadline()
+    signature = permit(desk.usdt, "Tether USD (dev)", desk.address, SHARE, deadline)
+    args = (desk.usdt, SHARE, MARKET_SELL_LIMIT, deadline, desk.alice.address, *signature)
+
+    with pytest.raises(CallReverted) as refused:
+        await desk.call(desk.alice, "redeemWithPermit", *args)
+
+    assert refused.value.error == "UnknownAsset"
+
+
+async def test_deposit_with_permit__usdt_has_none__approval_decides(desk: Desk) -> None:
+    deadline = await desk.deadline()
+    nothing = (deadline, 27, b"\0" * 32, b"\0" * 32)
+    args = (desk.share, 100 * DOLLAR, MARKET_BUY_LIMIT, deadline, desk.alice.address, *nothing)
+    with pytest.raises(CallReverted):
+        await desk.call(desk.alice, "depositWithPermit", *args)
+    await desk.alice.send(USDT, desk.usdt, "approve", desk.address, 100 * DOLLAR)
+
+    receipt = await desk.call(desk.alice, "depositWithPermit", *args)
+
+    assert receipt.events[0].args["amount"] == 100 * DOLLAR
+
+
+async def test_deposit_with_permit__money_token_that_has_it__escrows(desk: Desk) -> None:
+    token, vault = await _vault_of_a_permit_token(desk)
+    deadline = await desk.deadline()
+    signature = permit(token, "Dollar", vault, 100 * SHARE, deadline)
+    args = (100 * SHARE, MARKET_BUY_LIMIT, deadline, desk.alice.address, *signature)
+
+    await desk.alice.send(VAULT, vault, "depositWithPermit", await _listed(desk, vault), *args)
+
+    assert await desk.alice.read(ERC20, token, "balanceOf", vault) == 100 * SHARE
+    assert await desk.alice.read(VAULT, vault, "count") == 1
+
+
+async def _vault_of_a_permit_token(desk: Desk) -> tuple[str, str]:
+    """A second vault whose money is an 18-decimal ERC-20 with EIP-2612, some of it alice's."""
+    admin = desk.admin
+    token = await _create(desk, ERC20.creation("Dollar", "D", admin.address))
+    await admin.send(ERC20, token, "mint", desk.alice.address, 100 * SHARE)
+    terms = (token, admin.address, 0, 7 * 86_400, 600, 30 * 86_400, SHARE, 0, 0)
+    return token, await _create(desk, VAULT.creation(terms))
+
+
+async def _listed(desk: Desk, vault: str) -> str:
+    share = await _create(desk, ERC20.creation("Other", "O", vault))
+    role = bytes.fromhex((await _role(desk, vault))[2:])
+    await desk.admin.send(VAULT, vault, "grantRole", role, desk.admin.address)
+    await desk.admin.send(
+        VAULT, vault, "configureAsset", share, desk.feed, 86_400, 2500, 5000, True
+    )
+    return share
+
+
+async def _role(desk: Desk, vault: str) -> str:
+    call = {"to": vault, "data": VAULT.calldata("CONFIG_ROLE")}
+    return str(await desk.rpc.call("eth_call", call, "latest"))
+
+
+async def _create(desk: Desk, code: str) -> str:
+    nonce = await desk.sender.latest_nonce(desk.admin.address)
+    receipt = await desk.send_as(desk.admin.address, "", code, 8_000_000)
+    assert receipt.ok
+    return str(get_create_address(HexAddress(HexStr(desk.admin.address)), Nonce(nonce)))

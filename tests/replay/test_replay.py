@@ -1,0 +1,48 @@
+"""Recorded lives of orders replay against today's workflows, in the production sandbox.
+
+A recording that does not replay means that orders in flight would stop at the next deployment.
+"""
+
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.planted import ReadsFirst, SleepsFirst
+from tests.replay.scenarios import SCENARIOS
+from workers.build import WORKFLOWS
+from workers.runner import sandbox
+
+HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
+
+
+def history_of(path: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(path.stem, path.read_text())
+
+
+def replayer(*workflows: type) -> Replayer:
+    return Replayer(
+        workflows=list(workflows),
+        workflow_runner=sandbox(),
+        data_converter=pydantic_data_converter,
+    )
+
+
+def test_recordings__of_every_scenario__are_there() -> None:
+    assert {scenario.__name__ for scenario in SCENARIOS} <= {path.stem for path in HISTORIES}
+    assert len(HISTORIES) >= 8
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+async def test_recording__replayed_with_todays_code__fits(path: Path) -> None:
+    await replayer(*WORKFLOWS).replay_workflow(history_of(path))
+
+
+@pytest.mark.parametrize("planted", [SleepsFirst, ReadsFirst])
+async def test_recording__replayed_with_other_commands__is_refused(planted: type) -> None:
+    path = next(path for path in HISTORIES if path.stem == "deposit")
+    with pytest.raises(NondeterminismError):
+        await replayer(planted).replay_workflow(history_of(path))

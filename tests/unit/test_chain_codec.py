@@ -1,0 +1,169 @@
+"""Encoding and decoding without a chain: the numbers here come from the contracts' own rules."""
+
+import pytest
+from eth_abi.exceptions import EncodingError
+from eth_utils.crypto import keccak
+
+from clients.abi import load_contract
+from clients.sender import BroadcastUnknown, gas_limit_for, outcome_of, vault_events
+from clients.vault import VAULT, settle_calldata, terms_of
+from models.chain import (
+    REJECTION_KINDS,
+    BroadcastOutcome,
+    RefundItem,
+    Rejection,
+    SettleItem,
+    VaultEvent,
+)
+
+ID = "0x" + "1f" * 32
+ITEM = SettleItem(n=7, request_id=ID, taken=951_900_000, out=5 * 10**18, fee=1_900_000)
+REFUND = RefundItem(n=8, request_id=ID, reason=255)
+ADDRESS = "0x" + "11" * 20
+
+
+def test_settle_calldata__decoded__is_what_went_in() -> None:
+    function, (items, refunds) = VAULT.decode_call(settle_calldata([ITEM], [REFUND]))
+
+    raw = bytes.fromhex(ID[2:])
+    assert function == "settle"
+    assert items == ((7, raw, 951_900_000, 5 * 10**18, 1_900_000, b"\0" * 32),)
+    assert refunds == ((8, raw, 255),)
+
+
+def test_settle_calldata__same_items__same_bytes() -> None:
+    copy = ITEM.model_copy()
+
+    assert settle_calldata([ITEM], [REFUND]) == settle_calldata([copy], [REFUND.model_copy()])
+    assert settle_calldata([ITEM], []) != settle_calldata([], [REFUND])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"taken": -1}, {"taken": 2**128}, {"out": 2**128}, {"fee": 2**256}, {"n": -1}]
+)
+def test_settle_calldata__number_that_does_not_fit__is_never_cut(changes: dict[str, int]) -> None:
+    with pytest.raises(EncodingError):
+        settle_calldata([ITEM.model_copy(update=changes)], [])
+
+
+@pytest.mark.parametrize("changes", [{"taken": 1}, {"out": 1}, {"fee": 1}, {"fill_hash": ID}])
+def test_terms_of__any_term_differs__another_hash(changes: dict[str, object]) -> None:
+    assert len(terms_of(ITEM)) == 2 + 12
+    assert terms_of(ITEM.model_copy(update=changes)) != terms_of(ITEM)
+    assert terms_of(ITEM.model_copy(update={"n": 9})) == terms_of(ITEM)
+
+
+# What each client says, word for word.
+# https://github.com/ethereum/go-ethereum/blob/v1.16.0/core/txpool/errors.go
+# https://github.com/paradigmxyz/reth/blob/v1.5.0/crates/rpc/rpc-eth-types/src/error/mod.rs
+# https://github.com/hyperledger/besu/blob/25.7.0/ethereum/api/src/main/java/org/hyperledger/besu/ethereum/api/jsonrpc/internal/response/RpcErrorType.java
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("already known", BroadcastOutcome.ALREADY_KNOWN),
+        ("known transaction: 0x1234", BroadcastOutcome.ALREADY_KNOWN),
+        ("Known transaction", BroadcastOutcome.ALREADY_KNOWN),
+        ("AlreadyKnown", BroadcastOutcome.ALREADY_KNOWN),
+        ("transaction already imported", BroadcastOutcome.ALREADY_KNOWN),
+        ("nonce too low", BroadcastOutcome.NONCE_USED),
+        ("nonce too low: next nonce 5, tx nonce 4", BroadcastOutcome.NONCE_USED),
+        ("Nonce too low", BroadcastOutcome.NONCE_USED),
+        ("OldNonce, Current nonce: 5, nonce of rejected tx: 4", BroadcastOutcome.NONCE_USED),
+        ("replacement transaction underpriced", BroadcastOutcome.UNDERPRICED),
+        ("transaction underpriced", BroadcastOutcome.UNDERPRICED),
+        ("Replacement transaction underpriced", BroadcastOutcome.UNDERPRICED),
+        ("max fee per gas less than block base fee", BroadcastOutcome.UNDERPRICED),
+        ("FeeTooLow, MaxFeePerGas too low", BroadcastOutcome.UNDERPRICED),
+        ("insufficient funds for gas * price + value", BroadcastOutcome.NO_FUNDS),
+        ("Insufficient funds for gas * price + value", BroadcastOutcome.NO_FUNDS),
+        ("Upfront cost exceeds account balance", BroadcastOutcome.NO_FUNDS),
+        ("InsufficientFunds, Account balance: 0", BroadcastOutcome.NO_FUNDS),
+        ("intrinsic gas too low", BroadcastOutcome.REFUSED),
+        ("Intrinsic gas exceeds gas limit", BroadcastOutcome.REFUSED),
+        ("exceeds block gas limit", BroadcastOutcome.REFUSED),
+        ("tx fee (2.00 ether) exceeds the configured cap (1.00 ether)", BroadcastOutcome.REFUSED),
+        ("max priority fee per gas higher than max fee per gas", BroadcastOutcome.REFUSED),
+        ("invalid sender", BroadcastOutcome.REFUSED),
+        ("nonce too high", BroadcastOutcome.REFUSED),
+        ("oversized data", BroadcastOutcome.REFUSED),
+        ("rlp: value size exceeds available input length", BroadcastOutcome.REFUSED),
+    ],
+)
+def test_outcome_of__what_clients_say__is_known(text: str, outcome: BroadcastOutcome) -> None:
+    assert outcome_of(text, "0xabc") is outcome
+
+
+@pytest.mark.parametrize("text", ["", "internal error", "timeout", "too many requests", "method"])
+def test_outcome_of__words_never_heard__is_unknown(text: str) -> None:
+    with pytest.raises(BroadcastUnknown):
+        outcome_of(text, "0xabc")
+
+
+def log(**changes: object) -> dict[str, object]:
+    plain = {
+        "address": ADDRESS,
+        "topics": [VAULT.topic("SettlementRejected"), f"0x{7:064x}", ID],
+        "data": f"0x{int(Rejection.BAND):064x}",
+        "transactionHash": "0x" + "44" * 32,
+        "blockNumber": "0x5",
+        "blockHash": "0x" + "55" * 32,
+    }
+    return {**plain, **changes}
+
+
+def test_vault_events__a_rejection__carries_number_id_and_code() -> None:
+    (event,) = vault_events([log()], ADDRESS)
+
+    assert isinstance(event, VaultEvent)
+    assert (event.name, event.n, event.request_id) == ("SettlementRejected", 7, ID)
+    assert event.rejection is Rejection.BAND
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"address": "0x" + "12" * 20},
+        {"topics": []},
+        {"topics": ["0x" + "99" * 32]},
+        {"topics": [VAULT.topic("SettlementRejected"), f"0x{7:064x}"]},
+        {"data": "0x"},
+        {"data": "0x12"},
+        {"removed": True},
+    ],
+)
+def test_vault_events__another_contract_or_wrong_fields__is_no_event(
+    changes: dict[str, object],
+) -> None:
+    assert vault_events([log(**changes)], ADDRESS) == []
+
+
+def test_rejections__numbers_and_kinds__match_the_contract() -> None:
+    event = next(e for e in VAULT.abi if e.get("name") == "SettlementRejected")
+    assert event["inputs"][2]["internalType"] == "enum VaultTypes.Rejection"
+    assert set(REJECTION_KINDS) == set(Rejection) - {Rejection.NONE}
+
+
+def test_gas_limit__grows_by_item__and_leaves_the_reserve() -> None:
+    one = gas_limit_for([ITEM], [])
+
+    assert gas_limit_for([ITEM], [REFUND]) - one == one - gas_limit_for([], [])
+    assert gas_limit_for([], []) >= 400_000 + 21_000
+    # https://eips.ethereum.org/EIPS/eip-7825
+    assert gas_limit_for([ITEM] * 100, []) <= 2**24
+
+
+def test_load_contract__each_one_we_ship__is_there() -> None:
+    for name in ("BroncoVault", "ShareToken", "DevUSDT", "DevFeed"):
+        assert len(load_contract(name).bytecode) > 1000
+
+
+def test_decode_error__a_custom_error__is_told_with_its_arguments() -> None:
+    # cast sig "WithdrawalTooLarge(uint256,uint256)"
+    selector = keccak(text="WithdrawalTooLarge(uint256,uint256)")[:4].hex()
+
+    found = VAULT.decode_error(f"0x{selector}{5:064x}{4:064x}")
+
+    assert str(found) == "WithdrawalTooLarge(amount=5, available=4)"
+    assert VAULT.decode_error("0x") is None
+    assert VAULT.decode_error(VAULT.calldata("reclaim", 1)) is None
+    assert VAULT.decode_error(f"0x{selector}{5:064x}") is None

@@ -1,0 +1,40 @@
+"""One server and one set of workers for all order workflow tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from bronco.processes import require_program
+from tests.workflow.desk import QUEUE_UNCACHED, Desk, open_desk
+
+
+@pytest_asyncio.fixture(scope="session")
+async def order_env() -> AsyncIterator[WorkflowEnvironment]:
+    """A server of their own: no clock jumps where another test left an activity running."""
+    server = require_program("temporal-test-server", "run `make setup`")
+    async with await WorkflowEnvironment.start_time_skipping(
+        data_converter=pydantic_data_converter, test_server_existing_path=str(server)
+    ) as environment:
+        yield environment
+
+
+@pytest_asyncio.fixture(scope="session")
+async def workers(order_env: WorkflowEnvironment) -> AsyncIterator[Desk]:
+    async with open_desk(order_env) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(workers: Desk) -> Desk:
+    workers.queue = "bronco"
+    return workers
+
+
+@pytest.fixture(params=["cached", "uncached"])
+def any_desk(desk: Desk, request: pytest.FixtureRequest) -> Desk:
+    """The desk twice: also where each workflow task replays everything before it."""
+    desk.queue = QUEUE_UNCACHED if request.param == "uncached" else desk.queue
+    return desk

@@ -1,0 +1,1 @@
+"""What the checkout needs to set itself up and to check itself."""

@@ -1,0 +1,1 @@
+"""Fetches what Bronco needs into the checkout; standard library only, since it runs first."""

@@ -1,0 +1,251 @@
+"""Clients become activities, activities become workers: the only place where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from temporalio.worker import Worker
+
+from activities.broker import BrokerActivities
+from activities.broker_watch import BrokerWatchActivities
+from activities.chain_watch import ChainWatchActivities
+from activities.control import ControlActivities
+from activities.fees import FeeLimits
+from activities.guards import GuardLimits, Guards
+from activities.orders import OrderActivities
+from activities.placing import PlacingActivities
+from activities.reconcile import ReconcileActivities
+from activities.reconcile_view import ReconcileReader
+from activities.resolving import ResolvingActivities
+from activities.settled import BatchCodec, ItemBooks
+from activities.settlement import SettlementActivities
+from activities.sweep import SweepActivities
+from bronco.trading import ChainSettings
+from clients.broker import BrokerClient
+from clients.heads import HeadWatch, Polling
+from clients.keys import UnsignedTx
+from clients.sender import gas_limit_for
+from clients.vault import settle_calldata, terms_of
+from models.requests import (
+    QUEUE_CONTROL,
+    QUEUE_HOLDS,
+    QUEUE_MAIN,
+    QUEUE_PLACE,
+    QUEUE_WATCH,
+    batch_prefix,
+)
+from workers.clients import Clients
+from workers.interceptors import MetricsInterceptor
+from workers.reports import ReconcileLog, SourceReport
+from workers.runner import sandbox
+from workflows.broker_watch import BrokerWatchWorkflow
+from workflows.chain_watch import ChainWatchWorkflow
+from workflows.control import TradingControlWorkflow
+from workflows.deposit import DepositWorkflow
+from workflows.reconcile import ReconcileWorkflow
+from workflows.redeem import RedeemWorkflow
+from workflows.settlement import SettlementWorkflow
+
+WORKFLOWS: tuple[type, ...] = (
+    DepositWorkflow,
+    RedeemWorkflow,
+    SettlementWorkflow,
+    TradingControlWorkflow,
+    ChainWatchWorkflow,
+    BrokerWatchWorkflow,
+    ReconcileWorkflow,
+)
+_RECONCILE_WINDOW = timedelta(days=2)
+# A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
+_STICKY = timedelta(seconds=1)
+_CACHED_WORKFLOWS = 3_000
+_GRACE = timedelta(seconds=5)
+
+
+class Role(StrEnum):
+    """What one worker process does."""
+
+    ORDERS = "orders"
+    BROKER = "broker"
+    WATCH = "watch"
+    ALL = "all"
+
+
+def build(clients: Clients, broker: BrokerClient | None, roles: Sequence[Role]) -> list[Worker]:
+    """The workers of these roles; `broker` is needed for broker and watch."""
+    chosen = set(Role) if Role.ALL in roles else set(roles)
+    workers: list[Worker] = []
+    if Role.ORDERS in chosen:
+        workers.append(_orders(clients))
+    if Role.BROKER in chosen and broker is not None:
+        workers += _broker(clients, broker)
+    if Role.WATCH in chosen and broker is not None:
+        workers.append(_watch(clients, broker))
+    if {Role.ORDERS, Role.WATCH} & chosen:
+        workers.append(_holds(clients))
+    return workers
+
+
+def _orders(clients: Clients) -> Worker:
+    settings = clients.settings
+    orders = OrderActivities(
+        clients.vault,
+        clients.sender,
+        clients.store,
+        clients.gateway,
+        settings.chain.asset_book,
+        policy=settings.orders.policy,
+        confirmations=settings.chain.confirmations,
+    )
+    codec = BatchCodec(
+        terms_of=terms_of, calldata=settle_calldata, gas_limit=gas_limit_for, unsigned=UnsignedTx
+    )
+    books = ItemBooks(clients.vault, clients.sender, clients.store.items, clients.gateway, terms_of)
+    settlement = SettlementActivities(
+        clients.vault,
+        clients.sender,
+        clients.store,
+        clients.signer,
+        clients.gateway,
+        codec=codec,
+        limits=FeeLimits(max_fee=settings.chain.max_fee_wei),
+    )
+    sweep = SweepActivities(
+        clients.vault,
+        clients.store,
+        books,
+        batch_prefix=batch_prefix(clients.settlement_id),
+    )
+    return _worker(
+        clients,
+        QUEUE_MAIN,
+        [*_of(orders), *_of(settlement), *_of(sweep), *_of(_control(clients))],
+        workflows=WORKFLOWS,
+    )
+
+
+def _holds(clients: Clients) -> Worker:
+    """In every process that could: whoever lives answers whether trading is paused."""
+    activities = _of(_control(clients))
+    return _worker(clients, QUEUE_HOLDS, activities, workflows=(TradingControlWorkflow,))
+
+
+def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
+    orders, windows = clients.settings.orders, clients.settings.broker
+    placing = PlacingActivities(
+        guards(clients, broker),
+        broker,
+        clients.store,
+        clients.flags,
+        place_window=windows.place_window,
+        send_window=timedelta(seconds=orders.send_window_seconds),
+    )
+    resolving = ResolvingActivities(
+        clients.store, fence=timedelta(seconds=orders.unknown_fence_seconds)
+    )
+    cancelling = BrokerActivities(broker, clients.store, clients.flags, windows.change_window)
+    return [
+        _worker(clients, QUEUE_PLACE, _of(placing)),
+        _worker(
+            clients,
+            QUEUE_CONTROL,
+            [*_of(resolving), *_of(cancelling), *_of(_reconcile(clients, broker))],
+        ),
+    ]
+
+
+def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
+    assets = clients.settings.chain.asset_book
+    reader = ReconcileReader(
+        clients.vault,
+        clients.shares,
+        clients.store,
+        broker,
+        clients.gateway,
+        assets,
+        window=_RECONCILE_WINDOW,
+    )
+    return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
+
+
+def _watch(clients: Clients, broker: BrokerClient) -> Worker:
+    settings = clients.settings
+    chain = ChainWatchActivities(
+        clients.vault,
+        clients.gateway,
+        settings.chain.asset_book,
+        partial(_wakes, settings.chain),
+        SourceReport(),
+    )
+    market = BrokerWatchActivities(
+        broker,
+        clients.store,
+        clients.flags,
+        clients.gateway,
+        settings.broker.query_window,
+        SourceReport(),
+    )
+    # A frozen worker keeps what its open polls were handed: one poll, one task at most.
+    return _worker(
+        clients,
+        QUEUE_WATCH,
+        [*_of(chain), *_of(market), *_of(_control(clients))],
+        max_concurrent_activity_task_polls=1,
+    )
+
+
+def guards(clients: Clients, broker: BrokerClient) -> Guards:
+    """Everything that is asked before an order is sent."""
+    chain, orders = clients.settings.chain, clients.settings.orders
+    limits = GuardLimits(
+        deadline_margin=orders.deadline_margin_seconds,
+        confirmations=chain.confirmations,
+        band_bps=orders.reference_band_bps,
+        usdt_band_bps=orders.usdt_band_bps,
+        min_gas_wei=chain.min_settler_gas_wei,
+        settler=clients.signer.address,
+        usdt_feed=chain.usdt_feed or "",
+    )
+    return Guards(clients.vault, clients.oracle, broker, clients.store, chain.asset_book, limits)
+
+
+def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
+    if chain.ws_url is None:
+        return Polling()
+    return HeadWatch(chain.ws_url.get_secret_value(), chain.vault)
+
+
+def _control(clients: Clients) -> ControlActivities:
+    return ControlActivities(clients.store, clients.flags, clients.temporal)
+
+
+def _worker(
+    clients: Clients,
+    queue: str,
+    activities: Sequence[Callable[..., Any]],
+    *,
+    workflows: Sequence[type] = (),
+    max_concurrent_activity_task_polls: int = 5,
+) -> Worker:
+    return Worker(
+        clients.temporal,
+        task_queue=queue,
+        workflows=list(workflows),
+        activities=list(activities),
+        workflow_runner=sandbox(),
+        max_cached_workflows=_CACHED_WORKFLOWS if workflows else 0,
+        sticky_queue_schedule_to_start_timeout=_STICKY,
+        max_concurrent_activity_task_polls=max_concurrent_activity_task_polls,
+        graceful_shutdown_timeout=_GRACE,
+        interceptors=[MetricsInterceptor()],
+    )
+
+
+def _of(instance: object) -> list[Callable[..., Any]]:
+    """The activity methods of an object."""
+    found = (getattr(instance, name) for name in dir(type(instance)) if not name.startswith("_"))
+    return [method for method in found if hasattr(method, "__temporal_activity_definition")]

@@ -1,0 +1,128 @@
+"""Settings become clients: the only place that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import Runtime
+from temporalio.service import RPCError
+
+from bronco.settings import Settings
+from bronco.trading import ChainSettings
+from clients.agreeing import AgreeingVault
+from clients.flags import Flags
+from clients.gateway import WorkflowGateway
+from clients.keys import LocalSigner, SettlePolicy, keystore_signer, plain_signer
+from clients.oracle import OracleClient
+from clients.rpc import Rpc
+from clients.sender import ChainSender
+from clients.shares import ShareReader
+from clients.store.store import Store
+from clients.vault import VaultClient
+from models.errors import ConfigurationError, SourceUnavailable
+from models.requests import settlement_workflow_id
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Everything a worker talks to, except the broker, which only some roles need."""
+
+    settings: Settings
+    temporal: Client
+    vault: AgreeingVault
+    sender: ChainSender
+    signer: LocalSigner
+    oracle: OracleClient
+    shares: ShareReader
+    store: Store
+    flags: Flags
+    gateway: WorkflowGateway
+
+    @property
+    def settlement_id(self) -> str:
+        """Workflow id of the settlement of our signing address."""
+        return settlement_workflow_id(self.vault.chain_id, self.signer.address)
+
+
+@asynccontextmanager
+async def open_clients(
+    settings: Settings, runtime: Runtime | None = None
+) -> AsyncIterator[Clients]:
+    """All clients, checked and closed in the end.
+
+    Raises:
+        ConfigurationError: a setting does not fit what is there (wrong chain, no vault, no key).
+        SourceUnavailable: Temporal or the chain does not answer.
+    """
+    chain = settings.chain
+    async with AsyncExitStack() as stack:
+        rpcs = [Rpc(url, timeout_seconds=chain.call_timeout_seconds) for url in chain.endpoints]
+        for rpc in rpcs:
+            stack.push_async_callback(rpc.close)
+        vault = agreeing_vault(chain, rpcs)
+        await vault.check()
+        signer = settler(chain)
+        store = Store(
+            settings.database.url.get_secret_value(), pool_size=settings.database.pool_size
+        )
+        stack.callback(store.close)
+        flags = Flags(settings.redis.url.get_secret_value())
+        stack.push_async_callback(flags.close)
+        temporal = await connect_temporal(settings, runtime)
+        gateway = WorkflowGateway(temporal, settlement_workflow_id(chain.id, signer.address))
+        yield Clients(
+            settings=settings,
+            temporal=temporal,
+            vault=vault,
+            sender=ChainSender(rpcs[0], vault=chain.vault),
+            signer=signer,
+            oracle=OracleClient(rpcs[0]),
+            shares=ShareReader(rpcs[0]),
+            store=store,
+            flags=flags,
+            gateway=gateway,
+        )
+
+
+def agreeing_vault(chain: ChainSettings, rpcs: list[Rpc]) -> AgreeingVault:
+    """The vault through the first two endpoints; one is enough on a dev chain."""
+    readers = [VaultClient(rpc, chain_id=chain.id, address=chain.vault) for rpc in rpcs[:2]]
+    return AgreeingVault(readers[0], readers[-1], allow_single=chain.is_dev)
+
+
+def settler(chain: ChainSettings) -> LocalSigner:
+    """The key that settles, from the keystore or, on dev chains, in plain.
+
+    Raises:
+        ConfigurationError: neither is configured, or it cannot be read.
+    """
+    policy = SettlePolicy(chain_id=chain.id, vault=chain.vault)
+    if chain.keystore_file and chain.keystore_password_file:
+        return keystore_signer(chain.keystore_file, chain.keystore_password_file, policy)
+    if chain.dev_key is not None:
+        return plain_signer(chain.dev_key.get_secret_value(), policy)
+    raise ConfigurationError(
+        "BRONCO_CHAIN_KEYSTORE_FILE", "is missing: the worker needs the settler's key"
+    )
+
+
+async def connect_temporal(settings: Settings, runtime: Runtime | None = None) -> Client:
+    """A client of the Temporal server.
+
+    Raises:
+        SourceUnavailable: nothing answers at the address.
+    """
+    where = settings.temporal
+    try:
+        return await Client.connect(
+            where.address,
+            namespace=where.namespace,
+            data_converter=pydantic_data_converter,
+            runtime=runtime,
+        )
+    except (RPCError, RuntimeError) as error:
+        raise SourceUnavailable("Temporal", f"connecting to {where.address}", str(error)) from error

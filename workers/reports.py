@@ -1,0 +1,43 @@
+"""What watchers and reconcile find, as metrics and log events."""
+
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from activities.observations import KINDS
+from bronco.metrics import FINDINGS, RECONCILE_ALARMS, RECONCILED_AT, SOURCE_UP
+
+_log = structlog.get_logger(__name__)
+
+
+class SourceReport:
+    """Says once when a source goes and once when it comes back."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, str] = {}
+
+    def __call__(self, source: str, problem: str) -> None:
+        """Take note."""
+        SOURCE_UP.labels(source).set(0 if problem else 1)
+        before = self._problems.get(source, "")
+        self._problems[source] = problem
+        if problem and not before:
+            _log.warning("source_down", source=source, problem=problem)
+        elif before and not problem:
+            _log.info("source_up", source=source)
+
+
+class ReconcileLog:
+    """Counts alarms and findings; a finding is logged once."""
+
+    def alarm(self, kind: str, key: str, detail: str) -> None:
+        """Somebody has to look."""
+        RECONCILE_ALARMS.labels(kind).inc()
+        _log.error("reconcile_alarm", kind=kind, key=key, detail=detail)
+
+    def finished(self, standing: Mapping[str, int]) -> None:
+        """A run has ended with so many standing findings by kind."""
+        for kind in KINDS:
+            FINDINGS.labels(kind).set(standing.get(kind, 0))
+        RECONCILED_AT.set(time.time())

@@ -1,0 +1,15 @@
+"""The one sandbox that every worker, replayer and workflow test uses."""
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+PASSED_THROUGH = ("models", "activities", "pydantic", "pydantic_core", "sqlmodel", "sqlalchemy")
+"""Imported once per process: importing them again for each run costs seconds and leaks.
+
+`workflows` itself is never passed through: its own code would not be policed any more.
+"""
+
+
+def sandbox() -> SandboxedWorkflowRunner:
+    """Build the workflow runner."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    return SandboxedWorkflowRunner(restrictions=restrictions)

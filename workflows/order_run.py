@@ -1,0 +1,94 @@
+"""The whole run of one order, and the signals both workflow types answer to."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from models.decision import Decision
+from models.messages import AdmitResult, CloseResult, OrderOutcome
+from models.order import Reason, Stage
+from models.requests import OrderRequest, VaultStatus
+from workflows.order_state import OrderState
+from workflows.order_steps import ENDED, OrderSteps
+from workflows.order_trade import OrderTrade
+
+_FIRST_REFUSAL_SECONDS = 2.0
+_SLOWEST_REFUSAL_SECONDS = 60.0
+_REAPPEARED_SECONDS = 2.0
+
+
+class OrderRun:
+    """Signals: each only wakes; whoever acts then reads the source. They never raise."""
+
+    def __init__(self, request: OrderRequest) -> None:
+        self.state = OrderState(request)
+        self.steps = OrderSteps(self.state)
+
+    @workflow.signal(description="Look again: a hold was lifted or something changed.")
+    def wake(self, *args: Any) -> None:
+        """Look again."""
+        self.state.wake()
+
+    @workflow.signal(description="The user wants out: cancel what is not filled.")
+    def cancel(self, *args: Any) -> None:
+        """Cancel what is not filled."""
+        self.state.cancel()
+
+    @workflow.signal(description="The broker order changed (a hint; the book is read).")
+    def order_update(self, *args: Any) -> None:
+        """Take a hint about the broker order."""
+        self.state.see_order(*args)
+
+    @workflow.signal(description="The vault has an end for this request (a hint; it is read).")
+    def settled(self, *args: Any) -> None:
+        """Take a hint that the request is settled."""
+        self.state.mark_settled()
+
+    async def carry(self) -> OrderOutcome:
+        """Carry one request from its first look to its end."""
+        while True:
+            closed = await self._once()
+            if closed.closed:
+                return self._outcome(closed)
+            # A reorganisation brought it back while we were closing it: from the first look on.
+            await self.steps.pause(_REAPPEARED_SECONDS)
+
+    async def _once(self) -> CloseResult:
+        admitted = await self.steps.admit()
+        trade = OrderTrade(self.steps)
+        if admitted.terms is None:
+            decision = await trade.withdraw(admitted.claims)
+            return await self._finished(trade, decision)
+        if admitted.terms.status in ENDED:
+            return await self.steps.close(Reason.NONE, "")
+        if admitted.item is not None:
+            return await self._finished(trade, Decision(admitted.item.kind))
+        return await self._finished(trade, await self._decide(trade, admitted))
+
+    async def _decide(self, trade: OrderTrade, admitted: AdmitResult) -> Decision:
+        seen = await self.steps.confirm(admitted.confirmations_missing)
+        if seen is not None and seen.terms is None:
+            return Decision(None, Reason.ORPHANED, "vanished while it waited for confirmations")
+        if seen is not None and seen.terms is not None and seen.terms.status in ENDED:
+            return Decision(None)
+        return await trade.run(admitted.claims)
+
+    async def _finished(self, trade: OrderTrade, decision: Decision) -> CloseResult:
+        """Settle, refund, or report what the vault (or a reorganisation) decided."""
+        pause = _FIRST_REFUSAL_SECONDS
+        while decision.kind is not None:
+            refused = await self.steps.enqueue(decision.kind, decision.reason, decision.detail)
+            if not refused:
+                return await self.steps.finish(decision.reason, decision.detail)
+            self.state.show(Stage.SETTLING, refused)
+            self.steps.renew()
+            await self.steps.pause(pause)
+            pause = min(pause * 2, _SLOWEST_REFUSAL_SECONDS)
+            decision = await trade.reconsider(decision)
+        return await self.steps.close(decision.reason, decision.detail)
+
+    def _outcome(self, closed: CloseResult) -> OrderOutcome:
+        self.state.show(closed.stage, closed.detail or "done")
+        return OrderOutcome(
+            status=VaultStatus(closed.status), stage=Stage(closed.stage), detail=closed.detail
+        )

@@ -1,0 +1,191 @@
+"""One order from its first look at the vault to its end: what deposits and redeems share.
+
+admit ▶ confirm ▶ trade (place, resolve, follow) ▶ settle or refund ▶ close
+Every run begins by reading the vault and the store, so a run may be lost and begun again anywhere.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+
+from activities.orders import OrderActivities
+from models.messages import (
+    AdmitInput,
+    AdmitResult,
+    CloseInput,
+    CloseResult,
+    EnqueueInput,
+    EnqueueResult,
+    ReadRequestInput,
+    ReadRequestResult,
+    RecordStageInput,
+)
+from models.order import Reason, Stage
+from models.records import ItemKind
+from models.requests import VaultStatus
+from workflows.order_state import OrderState
+from workflows.policies import ASK
+
+T = TypeVar("T")
+ENDED = frozenset({VaultStatus.SETTLED, VaultStatus.REFUNDED, VaultStatus.RECLAIMED})
+_CONFIRMATION_PAUSE_SECONDS = 2.0
+_SLOWEST_CONFIRMATION_SECONDS = 30.0
+_CANCEL = "Cancel"
+"""Memo that carries a cancel which only a signal told us from one run to the next."""
+
+
+class OrderSteps:
+    """The steps; the state lives in OrderState so that signals reach it before `run`."""
+
+    def __init__(self, state: OrderState) -> None:
+        self.state = state
+
+    async def admit(self) -> AdmitResult:
+        """Read the vault, have a row, learn what earlier runs did."""
+        state = self.state
+        message = AdmitInput(request=state.request, workflow_id=workflow.info().workflow_id)
+        admitted = await self.shielded(
+            lambda: workflow.execute_activity_method(
+                OrderActivities.admit, message, summary="read the vault, have a row", **ASK
+            )
+        )
+        state.policy = admitted.policy
+        state.tries = admitted.retry_count
+        state.begin_versions(admitted.version)
+        if workflow.memo_value(_CANCEL, default=False):
+            state.cancel()
+        if admitted.terms is not None:
+            state.deadline = admitted.terms.deadline
+            state.cancel_wanted = state.cancel_wanted or admitted.terms.cancel_requested
+        return admitted
+
+    async def confirm(self, missing: int) -> ReadRequestResult | None:
+        """Wait until the request is deep enough; None when it already is."""
+        seen, pause = None, _CONFIRMATION_PAUSE_SECONDS
+        while missing > 0:
+            self.state.show(Stage.CONFIRMING, f"waits for {missing} more block(s)")
+            self.renew()
+            await self.pause(pause)
+            pause = min(pause * 1.25, _SLOWEST_CONFIRMATION_SECONDS)
+            seen = await self.read_request()
+            if seen.terms is None or seen.terms.status in ENDED:
+                return seen
+            missing = seen.confirmations_missing
+        return seen
+
+    async def read_request(self) -> ReadRequestResult:
+        """The vault's word on this request."""
+        message = ReadRequestInput(request=self.state.request)
+        return await self.shielded(
+            lambda: workflow.execute_activity_method(OrderActivities.read_request, message, **ASK)
+        )
+
+    async def record(self, stage: Stage, words: str) -> None:
+        """Show a wait on the row and in Temporal, before the wait begins."""
+        state = self.state
+        state.show_waiting(stage, words)
+        message = RecordStageInput(
+            request=state.request,
+            version=state.next_version(),
+            stage=stage,
+            waiting_for=words[:255],
+            retry_count=state.tries,
+        )
+        await self.shielded(
+            lambda: workflow.execute_activity_method(OrderActivities.record_stage, message, **ASK)
+        )
+
+    async def finish(self, reason: Reason, detail: str) -> CloseResult:
+        """The item is written, only forward from here: wait for the vault, close the row."""
+        self.state.show_progress(Stage.SETTLING, "waits for its settlement transaction")
+        while True:
+            await self.woken(self.state.policy.backstop, lambda: self.state.settled)
+            self.state.settled = False
+            closed = await self.close(reason, detail)
+            if closed.closed:
+                return closed
+            self.renew()
+
+    async def enqueue(self, kind: ItemKind, reason: Reason, detail: str) -> str:
+        """Write the one settlement item; why it was refused ("not provable yet"), or empty."""
+        message = EnqueueInput(
+            request=self.state.request,
+            version=self.state.next_version(),
+            kind=kind,
+            reason=reason,
+            detail=detail,
+        )
+        done = await self._enqueue_once(message)
+        return "" if done.item is not None else done.refused or "no item was written"
+
+    async def _enqueue_once(self, message: EnqueueInput) -> EnqueueResult:
+        return await self.shielded(
+            lambda: workflow.execute_activity_method(
+                OrderActivities.enqueue_settlement, message, summary=message.kind.lower(), **ASK
+            )
+        )
+
+    async def close(self, reason: Reason, detail: str) -> CloseResult:
+        """Write the end on the row if the vault has one."""
+        message = CloseInput(
+            request=self.state.request,
+            version=self.state.next_version(),
+            reason=reason,
+            detail=detail,
+        )
+        return await self.shielded(
+            lambda: workflow.execute_activity_method(OrderActivities.close_order, message, **ASK)
+        )
+
+    async def woken(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Wait for a signal or the backstop timer: whichever comes, the source is read next.
+
+        True: a push about the broker order ended the wait, and nobody else asked us to look.
+        """
+        state = self.state
+        condition = until or (lambda: state.woken or state.heard)
+        try:
+            await workflow.wait_condition(
+                condition,
+                timeout=timedelta(seconds=max(seconds, 0.001)),
+                timeout_summary="backstop",
+            )
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            state.cancel()
+        pushed = state.heard and not state.woken
+        state.woken = state.heard = False
+        return pushed
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass; a cancel of the workflow counts as the user's cancel."""
+        await self.woken(seconds, lambda: False)
+
+    def renew(self) -> None:
+        """Go on in a new run when the history is long: a run may be begun again anywhere.
+
+        Only where no step is in flight; the server ends a run whose history reaches its limit.
+        """
+        info, most = workflow.info(), self.state.policy.run_events
+        long = 0 < most <= info.get_current_history_length()
+        if long or info.is_continue_as_new_suggested():
+            memo = {_CANCEL: True} if self.state.cancel_wanted else None
+            workflow.continue_as_new(self.state.request, memo=memo)
+
+    async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
+        """Await a step to its end even if the workflow is cancelled meanwhile.
+
+        A cancel from the Temporal UI means "the user wants out", never "forget what was sent".
+        """
+        task = asyncio.ensure_future(start())
+        while True:
+            try:
+                return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if task.cancelled():
+                    raise
+                self.state.cancel()

@@ -1,0 +1,247 @@
+"""The broker's part of an order: place once, find out what is unknown, follow the fill.
+
+Before a fill the way out is back; after a fill the only way is forward.
+"""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, TimeoutType
+from temporalio.exceptions import TimeoutError as TemporalTimeout
+
+from activities.placing import PlacingActivities
+from activities.resolving import ResolvingActivities
+from models.broker import BrokerOrder, BrokerStatus
+from models.decision import Decision
+from models.messages import (
+    ClaimView,
+    PlaceOrderInput,
+    PlaceOrderResult,
+    PlaceOutcome,
+    Resolution,
+    ResolveInput,
+    ResolveResult,
+)
+from models.order import Reason, Stage
+from models.records import ClaimState, ItemKind
+from models.requests import QUEUE_CONTROL, QUEUE_PLACE, VaultStatus
+from workflows.order_follow import OrderFollow
+from workflows.order_gate import SLOWEST_RETRY_SECONDS, WAIT_STAGES, OrderGate
+from workflows.order_state import over
+from workflows.order_steps import ENDED, OrderSteps
+from workflows.policies import ASK, once
+
+_FIRST_LOOK_SECONDS = 2.0
+_MAY_BE_THERE = frozenset({ClaimState.CLAIMED, ClaimState.PLACED})
+
+
+AGAIN = None
+"""Not decided: back to the gate, perhaps with the next attempt."""
+
+
+_NO_WORKER = PlaceOrderResult(
+    outcome=PlaceOutcome.SOURCE_DOWN, detail="no worker at the broker takes it", retry_seconds=5.0
+)
+
+
+class OrderTrade:
+    """Placing and following, attempt by attempt."""
+
+    def __init__(self, steps: OrderSteps) -> None:
+        self.steps = steps
+        self.state = steps.state
+        self._gate = OrderGate(steps)
+        self._following = OrderFollow(steps)
+        self._failures = 0
+
+    async def run(self, claims: tuple[ClaimView, ...]) -> Decision:
+        """Trade until there is something to settle or nothing left to try."""
+        return await self._until_decided(await self._earlier_attempts(claims))
+
+    async def withdraw(self, claims: tuple[ClaimView, ...]) -> Decision:
+        """The vault has no such request: what earlier runs sent for it is cancelled first."""
+        self._following.vanished()
+        decision = await self._earlier_attempts(claims)
+        return decision or Decision(None, Reason.ORPHANED, "not in the vault any more")
+
+    async def reconsider(self, decision: Decision) -> Decision:
+        """What to do when store and vault refused the item: they know better than we."""
+        seen = await self._following.look()
+        if seen.status is VaultStatus.NONE:
+            return Decision(None, Reason.ORPHANED, "not in the vault any more")
+        if seen.status in ENDED:
+            return Decision(None)
+        order = seen.order
+        if decision.kind is not ItemKind.SETTLE or order is None or (over(order) and order.filled):
+            return decision
+        # A push told of a fill that the book does not know.
+        return await self._until_decided(await self._follow(order))
+
+    async def _until_decided(self, decision: Decision | None) -> Decision:
+        while decision is None:
+            decision = await self._one_try()
+        return decision
+
+    async def _earlier_attempts(self, claims: tuple[ClaimView, ...]) -> Decision | None:
+        """A run that finds claims resolves them through the broker before anything else."""
+        state = self.state
+        state.attempt, state.order = 1, None
+        on_record, state.tries = state.tries, 0
+        for claim in claims:
+            state.attempt = claim.attempt
+            if claim.state in _MAY_BE_THERE:
+                decision = await self._resolve()
+                if decision is not None:
+                    return decision
+            else:
+                state.tries += claim.state is ClaimState.REJECTED
+                state.attempt = claim.attempt + 1
+        state.tries = max(state.tries, on_record)
+        return AGAIN
+
+    async def _one_try(self) -> Decision | None:
+        state = self.state
+        if state.cancel_wanted:
+            return Decision(ItemKind.REFUND, Reason.USER_CANCELLED, "cancelled before it was sent")
+        if state.expired():
+            return Decision(ItemKind.REFUND, Reason.DEADLINE, "the deadline came before a fill")
+        if state.tries >= state.policy.tries:
+            words = f"the broker rejected it {state.tries} times"
+            return Decision(ItemKind.REFUND, Reason.BROKER_REJECTED, words)
+        try:
+            placed = await self._place()
+        except ActivityError as error:
+            if _never_began(error):
+                await self._gate.wait(_NO_WORKER)
+                return AGAIN
+            return await self._place_failed(error)
+        return await self._placed(placed)
+
+    async def _place(self) -> PlaceOrderResult:
+        state = self.state
+        state.show(Stage.QUEUED, f"attempt {state.attempt}: quote, guards, claim, send")
+        message = PlaceOrderInput(
+            request=state.request,
+            attempt=state.attempt,
+            version=state.next_version(),
+            retry_count=state.tries,
+        )
+        return await self.steps.shielded(
+            lambda: workflow.execute_activity_method(
+                PlacingActivities.place_order,
+                message,
+                task_queue=QUEUE_PLACE,
+                summary=f"attempt {message.attempt}",
+                **once(state.policy.place_timeout),
+            )
+        )
+
+    async def _place_failed(self, error: ActivityError) -> Decision | None:
+        """The step itself broke (worker died, time out, a bug): unknown until it is resolved."""
+        self._failures += 1
+        decision = await self._resolve()
+        if decision is None and self._failures > 1:
+            words = f"placing failed {self._failures} times: {error.cause or error}"
+            await self.steps.record(Stage.HELD, words)
+            self.steps.renew()
+            pause = min(2.0**self._failures, SLOWEST_RETRY_SECONDS, self.state.until_expiry())
+            await self.steps.woken(pause)
+        return decision
+
+    async def _placed(self, placed: PlaceOrderResult) -> Decision | None:
+        match placed.outcome:
+            case PlaceOutcome.PLACED if placed.order is not None:
+                return await self._follow(placed.order)
+            case PlaceOutcome.REJECTED:
+                return await self._rejected(placed.detail)
+            case PlaceOutcome.REFUND:
+                return Decision(ItemKind.REFUND, placed.reason, placed.detail)
+            case PlaceOutcome.ENDED:
+                return Decision(None, detail=placed.detail)
+            case PlaceOutcome.GONE:
+                return Decision(None, Reason.ORPHANED, placed.detail)
+        if placed.outcome not in WAIT_STAGES:
+            return await self._resolve()
+        self._failures = 0
+        self.state.attempt += placed.attempt_used
+        await self._gate.wait(placed)
+        return AGAIN
+
+    async def _rejected(self, detail: str) -> Decision | None:
+        """The broker answered no to this very order: that counts as a try."""
+        state = self.state
+        state.tries += 1
+        state.attempt += 1
+        state.order = None
+        await self.steps.record(Stage.QUEUED, f"try {state.tries} was rejected: {detail}")
+        if state.tries >= state.policy.tries:
+            return Decision(ItemKind.REFUND, Reason.BROKER_REJECTED, detail)
+        await self.steps.pause(min(state.policy.try_pause, state.until_expiry()))
+        return AGAIN
+
+    async def _resolve(self) -> Decision | None:
+        """Ask until it is certain what became of the attempt; nothing is sent before that."""
+        pause = 0.0
+        while True:
+            resolved = await self._ask_what_became()
+            match resolved.resolution:
+                case Resolution.FOUND if resolved.order is not None:
+                    return await self._follow(resolved.order)
+                case Resolution.NEVER_SENT:
+                    self.state.attempt += 1
+                    return AGAIN
+                case Resolution.REJECTED:
+                    return await self._rejected(resolved.detail)
+                case Resolution.ABSENT:
+                    self.state.attempt += 1
+                    return Decision(ItemKind.REFUND, Reason.PROVEN_ABSENT, resolved.detail)
+            if pause == 0.0:
+                await self.steps.record(Stage.UNKNOWN, resolved.detail)
+            self.steps.renew()
+            pause = max(pause * 1.25, resolved.retry_seconds or _FIRST_LOOK_SECONDS)
+            pause = min(pause, SLOWEST_RETRY_SECONDS)
+            await self.steps.woken(pause)
+
+    async def _ask_what_became(self) -> ResolveResult:
+        state = self.state
+        message = ResolveInput(
+            request=state.request, attempt=state.attempt, version=state.next_version()
+        )
+        return await self.steps.shielded(
+            lambda: workflow.execute_activity_method(
+                ResolvingActivities.resolve_placement, message, task_queue=QUEUE_CONTROL, **ASK
+            )
+        )
+
+    async def _follow(self, order: BrokerOrder) -> Decision | None:
+        """Until the order is over; then what was filled is settled, or nothing was."""
+        state = self.state
+        state.adopt(order)
+        self._gate.passed()
+        self._failures = 0
+        state.show_progress(Stage.PLACED, f"order {order.order_id} works at the broker")
+        return await self._after(await self._following.until_over())
+
+    async def _after(self, why: Reason) -> Decision | None:
+        state = self.state
+        order = state.order
+        if order is None:
+            return AGAIN
+        if order.filled > 0:
+            return Decision(ItemKind.SETTLE)
+        if order.status is BrokerStatus.REJECTED:
+            return await self._rejected(order.error or "rejected after it was accepted")
+        state.attempt += 1
+        state.order = None
+        words = f"order {order.order_id} ended without a fill"
+        if self._following.moot:
+            return Decision(None, why, words)
+        if why not in (Reason.NONE, Reason.ORPHANED):
+            return Decision(ItemKind.REFUND, why, words)
+        # The day's end, an operator, or a request that vanished and is back: back to the gate.
+        await self.steps.pause(min(state.policy.try_pause, state.until_expiry()))
+        return AGAIN
+
+
+def _never_began(error: ActivityError) -> bool:
+    """Whether no worker took the step, which the server then gives to none any more."""
+    cause = error.cause
+    return isinstance(cause, TemporalTimeout) and cause.type is TimeoutType.SCHEDULE_TO_START
