@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.control import (
+    LEASE_SECONDS,
     AppliedControl,
     ControlChange,
     ControlState,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from clients.store import Store
     from models.records import HoldRow
 
-LEASE_SECONDS = 2.0
-"""How long trading stays open when nobody renews: what a pause waits out while Redis is down."""
 RENEW_SECONDS = 0.5
 DRAIN_SECONDS = 1.0
 _DRAIN_STEPS = 20

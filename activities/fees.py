@@ -9,13 +9,15 @@ from models.chain import Fees
 class FeeLimits:
     """Bounds of every offer. max_fee: wei per gas. max_cost: wei one transaction may burn.
 
-    times_suggested: never more than this many times what the chain suggests.
+    times_suggested: never more than this many times what the chain suggests. headroom: how many
+    times the first offer there must be money for, so that a bump does not end at the purse.
     """
 
     # https://github.com/ethereum-optimism/optimism/blob/develop/op-service/txmgr/cli.go
     times_suggested: int = 5
     max_fee: int = 500 * 10**9
     max_cost: int = 10**18
+    headroom: int = 2
 
     def offer(self, suggested: Fees) -> Fees:
         """The first offer: what the chain suggests, cut at max_fee."""
@@ -25,7 +27,11 @@ class FeeLimits:
 
     def gas(self, balance: int, fees: Fees) -> int:
         """Most gas that a transaction may use at these fees, from this much money."""
-        return min(balance, self.max_cost) // max(1, fees.max_fee)
+        return min(balance, self.max_cost) // max(1, fees.max_fee * self.headroom)
+
+    def purse(self, suggested: Fees, gas: int) -> int:
+        """Wei that sending so much gas may take, bumps included."""
+        return gas * self.offer(suggested).max_fee * self.headroom
 
     def ceiling(self, suggested: Fees, gas: int) -> int:
         """Most wei per gas that a transaction of this size may offer now."""

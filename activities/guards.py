@@ -13,10 +13,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from activities.clock import unix_now, utc_now
+from activities.fees import FeeLimits
 from activities.lookup import read_request
 from activities.pricing import Plan, Prices, Unservable, deviation, plan
 from models.assets import Asset, AssetBook, UnknownAsset
 from models.broker import MarketState
+from models.chain import Fees, SettlerState
 from models.drafts import Headroom
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.money import BPS
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from clients.agreeing import AgreeingVault
     from clients.broker import BrokerClient
     from clients.oracle import OracleClient
+    from clients.sender import ChainSender
     from clients.store.store import Store
 
 _CAPACITY_RETRY_SECONDS = 10.0
@@ -36,7 +39,10 @@ _BLOCK_RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """deadline_margin: seconds. usdt_feed empty = no peg feed is configured (dev chains only)."""
+    """deadline_margin: seconds. usdt_feed empty = no peg feed is configured (dev chains only).
+
+    min_gas_wei: what the settler holds at least. batch_gas: of one item; fees: what it may cost.
+    """
 
     deadline_margin: float
     confirmations: int
@@ -44,6 +50,8 @@ class GuardLimits:
     usdt_band_bps: int
     min_gas_wei: int
     settler: str
+    batch_gas: int
+    fees: FeeLimits
     usdt_feed: str = ""
     usdt_heartbeat: int = 86_400
 
@@ -76,8 +84,10 @@ class Guards:
         store: Store,
         assets: AssetBook,
         limits: GuardLimits,
+        sender: ChainSender,
     ) -> None:
         self._vault = vault
+        self._sender = sender
         self._oracle = oracle
         self._broker = broker
         self._store = store
@@ -153,17 +163,15 @@ class Guards:
     async def _capacity(
         self, terms: VaultRequest, asset: Asset, planned: Plan, head: BlockRef, asked: datetime
     ) -> Ready | Wait:
-        settler, books, reserved = await asyncio.gather(
+        settler, suggested, books, reserved = await asyncio.gather(
             self._vault.settler(self._limits.settler, head),
+            self._sender.fee_suggestion(),
             self._vault.books(head),
             self._store.placements.reserved(asset.symbol),
         )
-        if not settler.has_role:
-            words = f"settler {settler.address} may not settle"
-            return _stop(PlaceOutcome.NO_HEADROOM, words, _CAPACITY_RETRY_SECONDS)
-        if settler.balance < self._limits.min_gas_wei:
-            words = f"settler {settler.address} holds {settler.balance} wei for gas, too little"
-            return _stop(PlaceOutcome.NO_HEADROOM, words, _CAPACITY_RETRY_SECONDS)
+        unable = self._unable(settler, suggested)
+        if unable:
+            return _stop(PlaceOutcome.NO_HEADROOM, unable, _CAPACITY_RETRY_SECONDS)
         cash, shares = Decimal(0), 0
         if terms.side is Side.BUY:
             cash = await self._cash(reserved.cash)
@@ -171,6 +179,18 @@ class Guards:
             shares = await self._sellable(asset.symbol, reserved.shares)
         headroom = Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
         return Ready(terms=terms, asset=asset, plan=planned, headroom=headroom)
+
+    def _unable(self, settler: SettlerState, suggested: Fees) -> str:
+        """Why what fills now could not be settled now; empty when it could."""
+        limits, who = self._limits, f"settler {settler.address}"
+        if not settler.has_role:
+            return f"{who} may not settle"
+        if suggested.base_fee > limits.fees.max_fee:
+            return f"gas costs {suggested.base_fee} wei, we offer {limits.fees.max_fee} at most"
+        needed = max(limits.min_gas_wei, limits.fees.purse(suggested, limits.batch_gas))
+        if settler.balance < needed:
+            return f"{who} holds {settler.balance} wei for gas, too little: {needed} are needed"
+        return ""
 
     async def _cash(self, ours: Decimal) -> Decimal:
         """Dollars for our claims: own cash only, less what others' working orders hold."""

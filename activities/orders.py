@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.clock import utc_now
 from activities.lookup import read_request
-from activities.reporting import claim_view, ending, enqueued, item_view, settling
+from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
 from activities.settling import Decline, settlement_item
 from models.assets import AssetBook, UnknownAsset
 from models.drafts import AuditDraft
@@ -163,9 +163,12 @@ class OrderActivities:
             return CloseResult(closed=False, status=status, stage=Stage.SETTLING)
         key = (request.chain_id, request.vault, request.request_id)
         item = await self._store.items.of_request(*key)
-        stage, changes = ending(status, item, message)
+        owed = terms.owed if terms is not None else 0
+        stage, changes = ending(status, item, message, owed)
+        # What is owed may be looked at often before it is paid: one entry tells of it.
+        key_of_entry = "owed" if owed else f"close:{message.version}"
         audit = AuditDraft(
-            event_key=f"close:{request.request_id}:{message.version}",
+            event_key=f"{key_of_entry}:{request.request_id}",
             action=f"order.{stage.value.lower()}",
             request_id=request.request_id,
             data={"reason": message.reason.value, "detail": message.detail},
@@ -177,6 +180,9 @@ class OrderActivities:
             # Orphaned before it ever had a row: nothing to report on.
             return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
         await self._store.placements.release(request.request_id, utc_now())
+        if owed:
+            await self._gateway.wake_settlement()
+            return CloseResult(closed=False, status=status, stage=stage, detail=owed_words(owed))
         return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
 
     async def _read(self, request: OrderRequest) -> tuple[VaultRequest | None, BlockRef]:

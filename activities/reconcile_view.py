@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from activities.clock import utc_now
-from activities.finality import Finality
 from activities.request_index import RequestIndex
 from models.assets import AssetBook
 from models.broker import BrokerOrder
@@ -22,6 +21,7 @@ from models.records import ClaimState, HousePosition, ItemState
 from models.requests import BlockRef, VaultRequest, VaultStatus, parse_remark
 
 if TYPE_CHECKING:
+    from activities.finality import Finality
     from clients.agreeing import AgreeingVault
     from clients.broker import BrokerClient
     from clients.gateway import WorkflowGateway
@@ -62,6 +62,7 @@ class ReconcileReader:
         gateway: WorkflowGateway,
         assets: AssetBook,
         *,
+        finality: Finality,
         window: timedelta,
         book_lag: timedelta = timedelta(seconds=15),
     ) -> None:
@@ -77,7 +78,7 @@ class ReconcileReader:
         self._assets = assets
         self._window = window
         self._book_lag = book_lag
-        self._finality = Finality(vault)
+        self._finality = finality
         self._index = RequestIndex(vault)
 
     async def read(self) -> View:

@@ -75,12 +75,13 @@ def enqueued(item: SettlementItem, message: EnqueueInput) -> AuditDraft:
 
 
 def ending(
-    status: VaultStatus, item: SettlementItem | None, message: CloseInput
+    status: VaultStatus, item: SettlementItem | None, message: CloseInput, owed: int = 0
 ) -> tuple[Stage, dict[str, object]]:
-    """Stage and columns for the end that the vault has."""
+    """Stage and columns for the end that the vault has. owed: USDT units it still lacks."""
     changes: dict[str, object] = {"waiting_for": "", "reason": Reason.NONE}
     if status is VaultStatus.SETTLED:
-        return Stage.SETTLED, changes | {"stage": Stage.SETTLED} | _settled(item)
+        stage = Stage.OWED if owed else Stage.SETTLED
+        return stage, changes | {"stage": stage} | _settled(item, owed)
     if message.detail:
         changes["error_msg"] = message.detail
     stage, reason = _unserved(status, item, message.reason)
@@ -90,12 +91,19 @@ def ending(
     return stage, changes
 
 
-def _settled(item: SettlementItem | None) -> dict[str, object]:
+def _settled(item: SettlementItem | None, owed: int) -> dict[str, object]:
     changes: dict[str, object] = {"status": OrderStatus.EXECUTED, "error_msg": ""}
+    if owed:
+        changes["waiting_for"] = owed_words(owed)
     if item is None or item.kind is not ItemKind.SETTLE:
         return changes
-    amounts = {"spent": item.taken, "received": item.out, "fee": item.fee}
+    amounts = {"spent": item.taken, "received": item.out - owed, "fee": item.fee}
     return changes | amounts | {"settle_tx_hash": item.tx_hash}
+
+
+def owed_words(owed: int) -> str:
+    """What a user waits for whose redeem the vault could not pay in full."""
+    return f"{owed} USDT units that the vault owes: paid in turn, once it has free money"
 
 
 def _unserved(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _PAGE = 200
 _SIGNALS_AT_ONCE = 16
+_LOOKUPS_AT_ONCE = 8
+_LOOKUP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,30 @@ class ItemBooks:
         """Mark MINED, each with the transaction that did it."""
         places: dict[tuple[str, int], list[int]] = defaultdict(list)
         own = _ended_in(receipt)
+        others = [item for item in items if item.request_id.lower() not in own]
+        own = own | await self._places(others, at)
         for item in items:
-            place = own.get(item.request_id.lower()) or await self._place(item, at)
-            places[place].append(ident(item))
+            places[own[item.request_id.lower()]].append(ident(item))
         changed = 0
         for (tx_hash, block), ids in places.items():
             changed += await self._items.mark_mined(ids, tx_hash, block, utc_now())
         return changed
+
+    async def _places(
+        self, items: Sequence[SettlementItem], at: BlockRef
+    ) -> dict[str, tuple[str, int]]:
+        """Where each request ended. It only decorates: what is not found soon is left out."""
+        found = {item.request_id.lower(): ("", at.number) for item in items}
+        slots = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
+
+        async def one(item: SettlementItem) -> None:
+            async with slots:
+                found[item.request_id.lower()] = await self._place(item, at)
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                await asyncio.gather(*(one(item) for item in items))
+        return found
 
     async def _place(self, item: SettlementItem, at: BlockRef) -> tuple[str, int]:
         """Transaction and block that ended a request; the hash only decorates, so "" will do."""

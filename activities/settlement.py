@@ -21,9 +21,9 @@ from models.batches import (
     SignedBatch,
 )
 from models.chain import ZERO_HASH, Broadcast, BroadcastOutcome, Fees, RefundItem, TxReceipt
-from models.errors import SourceUnavailable, UnknownOutcome
+from models.errors import SigningRefused, SourceUnavailable, UnknownOutcome
 from models.records import ItemState, SettlementItem
-from models.requests import BlockRef
+from models.requests import BlockRef, batch_prefix, settlement_workflow_id
 from models.verdict import MALFORMED, batch_of, well_formed
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _FILLER = RefundItem(n=0, request_id=ZERO_HASH, reason=0)
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 2.0
 _AGREE_SECONDS = 15.0
+_KEY = "the key of this deployment is another one now"
 _AT_ONCE = frozenset({BroadcastOutcome.UNDERPRICED, BroadcastOutcome.REFUSED})
 
 
@@ -61,6 +62,7 @@ class SettlementActivities:
         self._signer = signer
         self._codec = codec
         self._limits = limits or FeeLimits()
+        self._own = batch_prefix(settlement_workflow_id(vault.chain_id, signer.address))
         self._books = ItemBooks(vault, sender, store.items, gateway, codec.terms_of)
 
     # --- prepare --------------------------------------------------------------------------------
@@ -71,18 +73,25 @@ class SettlementActivities:
 
         Idempotency key: the batch id; a repeated call takes no other items.
         """
+        idle = PreparedBatch(batch=message.batch, count=0)
+        if not message.batch.startswith(self._own):
+            return idle.model_copy(update={"waiting_for": f"a worker that signs for it, {_KEY}"})
         head, fees = await asyncio.gather(self._vault.head(), self._sender.fee_suggestion())
         settler = await self._vault.settler(self._signer.address, head)
-        idle = PreparedBatch(batch=message.batch, count=0)
         room = self._room(fees, settler.balance)
         missing = self._missing(settler.has_role, room, fees, settler.balance)
         if missing:
             return idle.model_copy(update={"waiting_for": missing})
         items = await self._open_items(message.batch, min(room, message.limit), head)
         nonce = _lowest_free(settler.latest_nonce, message.in_use)
-        if not items and not any(used > nonce for used in message.in_use):
+        gap = any(used > nonce for used in message.in_use)
+        if not items and not gap and (message.in_use or not await self._owes(head)):
             return idle
         return self._unsigned(message.batch, items, nonce, fees)
+
+    async def _owes(self, head: BlockRef) -> bool:
+        """Whether the vault could pay some of what it owes: any batch makes it do so."""
+        return (await self._vault.books(head)).payable_debt > 0
 
     def _missing(self, has_role: bool, room: int, fees: Fees, balance: int) -> str:
         """What stands in the way of any transaction, in words; nothing is taken then."""
@@ -130,6 +139,7 @@ class SettlementActivities:
             max_fee=offer.max_fee,
             max_priority_fee=offer.max_priority_fee,
             chain_id=self._vault.chain_id,
+            signer=self._signer.address,
         )
 
     # --- sign -----------------------------------------------------------------------------------
@@ -138,6 +148,8 @@ class SettlementActivities:
     async def sign_batch(self, message: SignBatchInput) -> SignedBatch:
         """Signed bytes; the same input gives the same bytes. Raises SigningRefused."""
         prepared = message.prepared
+        if not prepared.batch.startswith(self._own):
+            raise SigningRefused(f"the batch is another key's: {_KEY}")
         tx = self._codec.unsigned(
             chain_id=prepared.chain_id,
             to=prepared.to,
@@ -193,7 +205,8 @@ class SettlementActivities:
         """The end of this nonce; None while it has none."""
         receipt = await self._receipt(message)
         if receipt is None:
-            if await self._sender.latest_nonce(self._signer.address) <= message.nonce:
+            signer = message.signer or self._signer.address
+            if await self._sender.latest_nonce(signer) <= message.nonce:
                 return None
             # The nonce may have been used between the two reads: by one of ours, then.
             receipt = await self._receipt(message)

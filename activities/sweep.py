@@ -11,7 +11,6 @@ from temporalio import activity
 
 from activities.beating import beating
 from activities.clock import utc_now
-from activities.finality import Finality
 from activities.settled import ItemBooks, ident
 from models.batches import SweepInput, SweepResult
 from models.chain import Rejection, RejectionKind
@@ -20,6 +19,7 @@ from models.requests import BlockRef
 from models.verdict import REFUSALS, Verdict, rejection_kind
 
 if TYPE_CHECKING:
+    from activities.finality import Finality
     from clients.agreeing import AgreeingVault
     from clients.store.store import Store
 
@@ -40,11 +40,12 @@ class SweepActivities:
         store: Store,
         books: ItemBooks,
         *,
+        finality: Finality,
         batch_prefix: str,
         retry_pause: timedelta = timedelta(seconds=30),
     ) -> None:
         self._vault = vault
-        self._finality = Finality(vault)
+        self._finality = finality
         self._items = store.items
         self._books = books
         self._prefix = batch_prefix
@@ -58,15 +59,18 @@ class SweepActivities:
 
     async def _sweep(self, message: SweepInput) -> SweepResult:
         chain_id, vault = self._vault.chain_id, self._vault.address
-        head, final = await asyncio.gather(self._vault.head(), self._finality.block())
+        # The rows before the head: what a flight marks mined meanwhile is in that block, or older.
         unfinal = await self._items.unfinal(chain_id, vault, _LIMIT)
         refused = await self._items.rejected(chain_id, vault, _LIMIT)
+        head, final = await asyncio.gather(self._vault.head(), self._finality.block())
         forgotten = [item for item in unfinal if self._forgotten(item, message.in_flight)]
         mined = [item for item in unfinal if item.state is ItemState.MINED]
         first = await self._forgotten_items(forgotten, head)
         second = await self._mined_items(mined, head, final)
         third = await self._refused_items(refused, head, final)
+        books = await self._vault.books(head)
         return SweepResult(
+            owed=books.payable_debt > 0,
             pending=len(await self._items.waiting(chain_id, vault, _LIMIT)),
             finalized=second.finalized,
             returned=first.returned + second.returned + third.returned,

@@ -21,16 +21,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import TemporalError
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
-from models.control import ControlState, HoldCommand, PauseResult
+from models.control import LEASE_SECONDS, ControlState, HoldCommand, PauseResult
 from models.errors import InvalidInput, SourceUnavailable
-from models.requests import CONTROL_WORKFLOW_ID, QUEUE_MAIN
+from models.requests import CONTROL_WORKFLOW_ID, QUEUE_HOLDS
 
 if TYPE_CHECKING:
     from clients.flags import Flags
 
 WORKFLOW = "TradingControlWorkflow"
-LEASE_SECONDS = 2.0
-"""Longest that trading stays open after the workflow said otherwise."""
 DIRECT = "bronco pause --direct sets the break-glass halt in Redis without Temporal"
 _QUERY_SECONDS = 3.0
 _UPDATE_SECONDS = 8.0
@@ -126,7 +124,7 @@ class TradingSwitch:
             await self._client.start_workflow(
                 WORKFLOW,
                 id=CONTROL_WORKFLOW_ID,
-                task_queue=QUEUE_MAIN,
+                task_queue=QUEUE_HOLDS,
                 task_timeout=_TASK_TIMEOUT,
                 start_signal=name,
                 start_signal_args=[_told(command)],
@@ -143,7 +141,7 @@ class TradingSwitch:
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             WORKFLOW,
             id=CONTROL_WORKFLOW_ID,
-            task_queue=QUEUE_MAIN,
+            task_queue=QUEUE_HOLDS,
             task_timeout=_TASK_TIMEOUT,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )

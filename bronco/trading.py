@@ -38,6 +38,9 @@ class ChainSettings(Section):
     usdt_feed: Address | None = Field(
         None, description="Chainlink-style USDT/USD feed; required outside dev chains"
     )
+    usdt_heartbeat_seconds: PositiveInt = Field(
+        86_400, description="oldest answer of that feed that counts, seconds"
+    )
     assets: Annotated[tuple[Asset, ...], NoDecode, BeforeValidator(from_json)] = Field(
         description='JSON list: [{"symbol": "AAPL", "token": "0x..", "feed": "0x..", '
         '"tick": "0.01", "lot": 1}]',
@@ -73,6 +76,8 @@ class ChainSettings(Section):
     def _consistent(self) -> Self:
         if len(self.rpc_urls) < 2 and not self.is_dev:
             raise ValueError("rpc_urls: give two endpoints of different providers, they must agree")
+        if self.usdt_feed is None and not self.is_dev:
+            raise ValueError("usdt_feed: is required, or a broken peg would go unseen")
         if self.keystore_file and self.dev_key:
             raise ValueError("dev_key: set either it or keystore_file, not both")
         if bool(self.keystore_file) != bool(self.keystore_password_file):
@@ -183,7 +188,6 @@ class OrderSettings(Section):
     usdt_band_bps: Bps = Field(
         50, description="USDT further than this from one dollar holds everything, basis points"
     )
-    quote_age_seconds: Seconds = Field(5.0, description="oldest quote an order may use, seconds")
 
     @property
     def policy(self) -> OrderPolicy:

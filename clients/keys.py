@@ -15,17 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from clients.abi import load_contract
 from models.chain import DEV_CHAIN_IDS
-from models.errors import ConfigurationError, FinalError
+from models.errors import ConfigurationError, SigningRefused
 
 VAULT = load_contract("BroncoVault")
-
-
-class SigningRefused(FinalError):
-    """The policy does not allow this transaction to be signed."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"not signed: {problem}")
-        self.problem = problem
 
 
 class UnsignedTx(BaseModel):

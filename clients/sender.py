@@ -76,8 +76,13 @@ _ENDED = (VAULT.topic("Settled"), VAULT.topic("Refunded"), VAULT.topic("Reclaime
 _BASE_GAS = 60_000
 _ITEM_GAS = 160_000
 _RESERVE_GAS = 420_000
+ONE_ITEM_GAS = _BASE_GAS + _RESERVE_GAS + _ITEM_GAS
+"""Gas limit of a batch of one."""
 
 
+# What a block producer asks at least, by default; the median of empty blocks is nothing.
+# https://github.com/ethereum/go-ethereum/blob/v1.16.0/miner/miner.go#L52
+_LEAST_TIP = 10**6
 # Below this many blocks a refusal is not about the range: the strictest endpoints allow 1,000.
 _LOG_RANGE = 1_000
 
@@ -115,7 +120,7 @@ class ChainSender:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             detail = "eth_feeHistory gave no fees"
             raise SourceUnavailable(self.rpc.name, "reading fees", detail) from error
-        tip = max(tips[len(tips) // 2] if tips else 0, 1)
+        tip = max(tips[len(tips) // 2] if tips else 0, _LEAST_TIP)
         return Fees(base_fee=base, max_priority_fee=tip, max_fee=2 * base + tip)
 
     async def broadcast(self, raw: str) -> Broadcast:

@@ -32,7 +32,7 @@ SETTLER_ROLE = "0x" + keccak(text="SETTLER_ROLE").hex()
 _SIDES = (Side.BUY, Side.SELL)
 _ID_TYPES = (
     *("uint256", "address", "uint256", "address", "address"),
-    *("uint8", "address", "uint128", "uint128", "uint256"),
+    *("uint8", "address", "uint128", "uint128", "uint256", "uint16"),
 )
 
 
@@ -203,12 +203,13 @@ class VaultClient:
             created_block=raw["createdBlock"],
             cancel_requested=raw["cancelRequested"],
             status=VaultStatus(raw["status"]),
+            owed=raw["owed"],
         )
 
 
 def request_id(chain_id: int, vault: str, terms: dict[str, Any]) -> str:
     """The id the vault gives to these terms (BroncoVault.idOf)."""
-    fields = ("owner", "recipient", "side", "asset", "amount", "limitPrice", "deadline")
+    fields = ("owner", "recipient", "side", "asset", "amount", "limitPrice", "deadline", "feeBps")
     values = (chain_id, vault, terms["n"], *(terms[field] for field in fields))
     return "0x" + keccak(encode(_ID_TYPES, values)).hex()
 

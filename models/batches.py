@@ -19,8 +19,9 @@ class PrepareBatchInput(Message):
 class PreparedBatch(Message):
     """One unsigned transaction. data "" = nothing to do. Fees in wei.
 
-    count 0 with data: it settles nothing and only fills a gap in the nonces. waiting_for: what is
-    missing before anything can be sent, in words.
+    signer: the address whose nonce it is. count 0 with data: it settles nothing, and fills a gap in
+    the nonces or has the vault pay what it owes. waiting_for: what is missing before anything can
+    be sent, in words.
     """
 
     batch: str
@@ -33,6 +34,7 @@ class PreparedBatch(Message):
     max_priority_fee: int = 0
     chain_id: int = 0
     waiting_for: str = ""
+    signer: str = ""
 
 
 class SignBatchInput(Message):
@@ -61,6 +63,7 @@ class SendBatchInput(Message):
     signed: tuple[SignedBatch, ...]
     gas: int = 0
     wait_seconds: float = 20.0
+    signer: str = ""
 
 
 class SendBatchResult(Message):
@@ -115,9 +118,13 @@ class SweepInput(Message):
 
 
 class SweepResult(Message):
-    """Counts. pending > 0 = there is work; stuck = refused items that only an operator can free."""
+    """Counts. pending > 0 = there is work; stuck = refused items that only an operator can free.
+
+    owed = the vault could pay some of what it owes, which any batch makes it do.
+    """
 
     pending: int = 0
+    owed: bool = False
     finalized: int = 0
     returned: int = 0
     mined: int = 0

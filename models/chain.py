@@ -110,6 +110,11 @@ class VaultBooks(ChainModel):
         """What a redeem settled now would be paid at once."""
         return max(0, self.free - self.owed)
 
+    @property
+    def payable_debt(self) -> int:
+        """What the vault owes and has the money for."""
+        return min(self.free, self.owed)
+
 
 class AssetTerms(ChainModel):
     """How the vault treats one asset. heartbeat: seconds; band, gap: basis points."""

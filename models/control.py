@@ -38,6 +38,9 @@ class Hold(BaseModel):
         return self.side is None and not self.symbol
 
 
+LEASE_SECONDS = 2.0
+"""How long trading stays open when nobody renews: what a pause waits out where it cannot revoke."""
+
 MANUAL_HOLD = "manual"
 """Key of the hold that `pause` with no scope sets and `resume` lifts."""
 

@@ -9,7 +9,7 @@ BroncoError
     PlacementUnknown
   FinalError              trying the same thing again cannot help
     OrderRejected         the broker's answer to this very order was no
-    RequestRejected       the request itself cannot be served (too small, unknown asset, ...)
+    SigningRefused        the signer's policy does not allow this transaction
     InvalidInput          a caller's input is wrong; the sentence names field, value and remedy
     ConfigurationError    a setting is missing or wrong; the sentence names it
     Conflict              the source already holds something else under this key
@@ -81,13 +81,12 @@ class OrderRejected(FinalError):
         self.reason = reason
 
 
-class RequestRejected(FinalError):
-    """The request cannot be served as it stands."""
+class SigningRefused(FinalError):
+    """The policy does not allow this transaction to be signed."""
 
-    def __init__(self, request_id: str, reason: str) -> None:
-        super().__init__(f"request {request_id} cannot be served: {reason}")
-        self.request_id = request_id
-        self.reason = reason
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"not signed: {problem}")
+        self.problem = problem
 
 
 class InvalidInput(FinalError):

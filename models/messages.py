@@ -86,7 +86,6 @@ class AdmitResult(Message):
     retry_count: int = 0
     claims: tuple[ClaimView, ...] = ()
     item: ItemView | None = None
-    indicative: str = ""
 
 
 class ReadRequestInput(Message):
@@ -101,7 +100,6 @@ class ReadRequestResult(Message):
     terms: VaultRequest | None
     head: BlockRef
     confirmations_missing: int
-    item: ItemView | None = None
 
 
 class RecordStageInput(Message):
@@ -255,7 +253,10 @@ class CloseInput(Message):
 
 
 class CloseResult(Message):
-    """closed = the vault has an end for the request and the row shows it."""
+    """closed = the vault has an end for the request and the row shows it.
+
+    Not closed at stage OWED: it is settled, and the vault still owes some of the payout.
+    """
 
     closed: bool
     status: VaultStatus

@@ -45,7 +45,8 @@ class VaultRequest(BaseModel):
     """One request read from the vault at one block.
 
     amount: USDT units (BUY) or share units (SELL). limit_price: USDT units per whole share, fee
-    included; MARKET_BUY_LIMIT or 0 = market. deadline, reclaim_at: Unix seconds.
+    included; MARKET_BUY_LIMIT or 0 = market. deadline, reclaim_at: Unix seconds. owed: USDT units
+    of a settled redeem that the vault could not pay yet.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +67,7 @@ class VaultRequest(BaseModel):
     created_block: int
     cancel_requested: bool
     status: VaultStatus
+    owed: int = 0
 
 
 class OrderRequest(BaseModel):

@@ -15,6 +15,7 @@ from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
 from activities.control import ControlActivities
 from activities.fees import FeeLimits
+from activities.finality import Finality
 from activities.guards import GuardLimits, Guards
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
@@ -28,7 +29,7 @@ from bronco.trading import ChainSettings
 from clients.broker import BrokerClient
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
-from clients.sender import gas_limit_for
+from clients.sender import ONE_ITEM_GAS, gas_limit_for
 from clients.vault import settle_calldata, terms_of
 from models.requests import (
     QUEUE_CONTROL,
@@ -112,12 +113,13 @@ def _orders(clients: Clients) -> Worker:
         clients.signer,
         clients.gateway,
         codec=codec,
-        limits=FeeLimits(max_fee=settings.chain.max_fee_wei),
+        limits=_fees(clients),
     )
     sweep = SweepActivities(
         clients.vault,
         clients.store,
         books,
+        finality=_finality(clients),
         batch_prefix=batch_prefix(clients.settlement_id),
     )
     return _worker(
@@ -167,6 +169,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         broker,
         clients.gateway,
         assets,
+        finality=_finality(clients),
         window=_RECONCILE_WINDOW,
     )
     return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
@@ -208,15 +211,34 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         usdt_band_bps=orders.usdt_band_bps,
         min_gas_wei=chain.min_settler_gas_wei,
         settler=clients.signer.address,
+        batch_gas=ONE_ITEM_GAS,
+        fees=_fees(clients),
         usdt_feed=chain.usdt_feed or "",
+        usdt_heartbeat=chain.usdt_heartbeat_seconds,
     )
-    return Guards(clients.vault, clients.oracle, broker, clients.store, chain.asset_book, limits)
+    return Guards(
+        clients.vault,
+        clients.oracle,
+        broker,
+        clients.store,
+        chain.asset_book,
+        limits,
+        clients.sender,
+    )
 
 
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
     if chain.ws_url is None:
         return Polling()
     return HeadWatch(chain.ws_url.get_secret_value(), chain.vault)
+
+
+def _fees(clients: Clients) -> FeeLimits:
+    return FeeLimits(max_fee=clients.settings.chain.max_fee_wei)
+
+
+def _finality(clients: Clients) -> Finality:
+    return Finality(clients.vault, clients.settings.chain.finality_blocks)
 
 
 def _control(clients: Clients) -> ControlActivities:

@@ -33,6 +33,7 @@ T = TypeVar("T")
 ENDED = frozenset({VaultStatus.SETTLED, VaultStatus.REFUNDED, VaultStatus.RECLAIMED})
 _CONFIRMATION_PAUSE_SECONDS = 2.0
 _SLOWEST_CONFIRMATION_SECONDS = 30.0
+_OWED_GROWTH = 1.5
 _CANCEL = "Cancel"
 """Memo that carries a cancel which only a signal told us from one run to the next."""
 
@@ -129,7 +130,16 @@ class OrderSteps:
         )
 
     async def close(self, reason: Reason, detail: str) -> CloseResult:
-        """Write the end on the row if the vault has one."""
+        """Write the end on the row if the vault has one; wait for what it still owes."""
+        pause = self.state.policy.backstop
+        while (closed := await self._close_once(reason, detail)).stage is Stage.OWED:
+            self.state.show_waiting(Stage.OWED, closed.detail)
+            self.renew()
+            await self.woken(pause)
+            pause = min(pause * _OWED_GROWTH, self.state.policy.gate_backstop)
+        return closed
+
+    async def _close_once(self, reason: Reason, detail: str) -> CloseResult:
         message = CloseInput(
             request=self.state.request,
             version=self.state.next_version(),

@@ -114,7 +114,7 @@ class SettlementWorkflow:
         )
         self._stuck = swept.stuck
         # Also without pending items: there may be a gap below a batch that is in flight.
-        self._work = self._work or swept.pending > 0 or bool(self._flights)
+        self._work = self._work or swept.pending > 0 or swept.owed or bool(self._flights)
         self._tell()
 
     # --- one batch ------------------------------------------------------------------------------
@@ -149,7 +149,9 @@ class SettlementWorkflow:
             self._waiting_for = f"the signer ({error.cause or error})"
             workflow.logger.error("batch_not_signed", extra={"batch": flight.prepared.batch})
             return False
-        self._keep(flight, flight.prepared, (*flight.signed, signed))
+        # Of what it replaces, only the hash is needed: the bytes would not fit into the next run.
+        older = tuple(_hash_only(old) for old in flight.signed)
+        self._keep(flight, flight.prepared, (*older, signed))
         return True
 
     async def _sent(self, flight: BatchInFlight) -> bool:
@@ -158,7 +160,8 @@ class SettlementWorkflow:
         message = SendBatchInput(
             batch=prepared.batch,
             nonce=prepared.nonce,
-            signed=(*(_hash_only(old) for old in flight.signed[:-1]), flight.signed[-1]),
+            signed=flight.signed,
+            signer=prepared.signer,
             gas=prepared.gas,
             wait_seconds=self._options.wait_seconds,
         )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -162,11 +162,11 @@ class Orders:
         return await self._database.read("counting orders", work)
 
     async def unfinished(self, chain_id: int, vault: str) -> list[Order]:
-        """Orders that have not ended, oldest first."""
+        """Orders that have not ended, or are still owed money, oldest first."""
         chosen = select(Order).where(
             col(Order.chain_id) == chain_id,
             col(Order.vault) == vault.lower(),
-            col(Order.status).in_(_UNFINISHED),
+            or_(col(Order.status).in_(_UNFINISHED), col(Order.stage) == Stage.OWED),
         )
         return await self._list(chosen.order_by(col(Order.internal_id)))
 

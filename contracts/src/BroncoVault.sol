@@ -15,6 +15,9 @@ contract BroncoVault is VaultRequests {
     /// @notice What must be left before each item of a batch. Far above what an item can use, so a
     /// token call inside it never fails for want of gas and is then booked as refused.
     uint256 public constant ITEM_GAS = 400_000;
+    /// @notice How many owed payouts a batch pays at its end, if so much gas is left before each.
+    uint256 public constant OWED_PER_BATCH = 3;
+    uint256 public constant OWED_GAS = 130_000;
 
     struct Deployment {
         IERC20Metadata usdt;
@@ -45,7 +48,8 @@ contract BroncoVault is VaultRequests {
 
     /// @notice End requests: pay out fills and give back what could not be filled.
     /// @dev Each item stands alone: one that cannot be accepted emits SettlementRejected and changes
-    /// nothing. The same item again does nothing. Only the gas rule reverts the batch.
+    /// nothing. The same item again does nothing. Only the gas rule reverts the batch. A batch of
+    /// nothing still pays what is owed and can be paid.
     function settle(Item[] calldata items, RefundItem[] calldata refunds)
         external
         nonReentrant
@@ -64,6 +68,8 @@ contract BroncoVault is VaultRequests {
             Rejection code = _refund(item);
             if (code != Rejection.None) emit SettlementRejected(item.n, item.id, code);
         }
+        // What deposits just freed goes to who waits longest; nobody needs to call for it.
+        _payOwed(OWED_PER_BATCH, OWED_GAS);
     }
 
     /// @notice Take the escrow back when `reclaimAt` has passed. Nothing can pause this.

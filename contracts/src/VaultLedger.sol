@@ -40,22 +40,19 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
     /// @notice Take what a token once refused to deliver to the caller, to any address. Never paused.
     function claim(address token, address to) external nonReentrant returns (uint256 amount) {
         _checkRecipient(to);
-        amount = claimable[token][msg.sender];
-        if (amount == 0) revert NothingToClaim(token, msg.sender);
-        claimable[token][msg.sender] = 0;
-        if (token == address(usdt)) _claimableUsdt -= uint128(amount);
-        IERC20(token).safeTransfer(to, amount);
-        emit Claimed(token, msg.sender, to, amount);
+        return _claim(token, msg.sender, to);
+    }
+
+    /// @notice Try again to deliver to `account` itself what a token once refused: for accounts that
+    /// cannot call `claim`. Anyone may call.
+    function deliver(address token, address account) external nonReentrant returns (uint256) {
+        return _claim(token, account, account);
     }
 
     /// @notice Pay up to `max` owed payouts from the free balance, oldest first. Anyone may call.
     /// @return paid USDT units that left the queue.
     function payOwed(uint256 max) external nonReentrant returns (uint256 paid) {
-        for (uint256 i; i < max && _owedHead != 0; ++i) {
-            uint128 part = _payHead(_freeUsdt());
-            if (part == 0) break;
-            paid += part;
-        }
+        return _payOwed(max, 0);
     }
 
     // ------------------------------------------------------------------ money of the desk
@@ -106,6 +103,15 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
 
     // ------------------------------------------------------------------ moving
 
+    function _claim(address token, address account, address to) private returns (uint256 amount) {
+        amount = claimable[token][account];
+        if (amount == 0) revert NothingToClaim(token, account);
+        claimable[token][account] = 0;
+        if (token == address(usdt)) _claimableUsdt -= uint128(amount);
+        IERC20(token).safeTransfer(to, amount);
+        emit Claimed(token, account, to, amount);
+    }
+
     /// @dev Pay `amount` for request `n` from what is free beyond the queue; the rest joins it.
     function _pay(uint256 n, address to, uint128 amount) internal {
         uint256 available = _minus(_freeUsdt(), _owedTotal);
@@ -129,6 +135,15 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
         _owedTail = uint64(n);
         _owedTotal += amount;
         emit Owed(n, recipient, amount);
+    }
+
+    /// @dev Stops where the free balance or the gas does: never reverts for want of either.
+    function _payOwed(uint256 max, uint256 gasEach) internal returns (uint256 paid) {
+        for (uint256 i; i < max && _owedHead != 0 && gasleft() >= gasEach; ++i) {
+            uint128 part = _payHead(_freeUsdt());
+            if (part == 0) break;
+            paid += part;
+        }
     }
 
     function _payHead(uint256 free) private returns (uint128 part) {

@@ -258,7 +258,8 @@ abstract contract VaultRequests is VaultLedger {
                 _assets[r.assetId].token,
                 r.amount,
                 r.limitPrice,
-                uint256(r.deadline)
+                uint256(r.deadline),
+                r.feeBps
             )
         );
     }

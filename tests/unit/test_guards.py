@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from activities.clock import utc_now
+from activities.fees import FeeLimits
 from activities.guards import GuardLimits, Guards, Ready, Wait
 from clients.oracle import FeedPrice, PriceStale
 from models.broker import Funds, MarketState, Position, Quote
-from models.chain import AssetTerms, SettlerState, VaultBooks
+from models.chain import AssetTerms, Fees, SettlerState, VaultBooks
 from models.drafts import Headroom
 from models.errors import RateLimited, SourceUnavailable
 from models.messages import PlaceOrderInput, PlaceOutcome
@@ -33,6 +34,7 @@ from tests.unit.trading import ASSETS, FakeVault
 
 PEG = "0x00000000000000000000000000000000000000Fe"
 GAS = 10**16
+GWEI = 10**9
 LIMITS = GuardLimits(
     deadline_margin=120,
     confirmations=3,
@@ -40,6 +42,8 @@ LIMITS = GuardLimits(
     usdt_band_bps=50,
     min_gas_wei=GAS,
     settler=OWNER,
+    batch_gas=640_000,
+    fees=FeeLimits(max_fee=100 * GWEI),
     usdt_feed=PEG,
 )
 
@@ -62,6 +66,7 @@ class Market(FakeVault):
         self.quoted = quote()
         self.prices = {TOKEN: Decimal(199), PEG: Decimal("1.001")}
         self.role, self.gas, self.free, self.owed = True, GAS, 10**12, 0
+        self.base_fee = GWEI
         self.cash, self.working_buys = Decimal(100_000), Decimal(0)
         self.held = [Position(symbol=SYMBOL, quantity=100, sellable=100)]
         self.taken = Headroom(payout=0, cash=Decimal(0), shares=0)
@@ -99,6 +104,10 @@ class Market(FakeVault):
             pending_nonce=0,
         )
 
+    async def fee_suggestion(self) -> Fees:
+        self._ask("fees")
+        return Fees(base_fee=self.base_fee, max_priority_fee=1, max_fee=2 * self.base_fee + 1)
+
     async def books(self, at: BlockRef) -> VaultBooks:
         self._ask("books")
         counts = dict.fromkeys(
@@ -125,7 +134,7 @@ class Market(FakeVault):
 
     async def check(self, side: Side = Side.BUY) -> Ready | Wait:
         outside: Any = self
-        guards = Guards(outside, outside, outside, outside, ASSETS, self.limits)
+        guards = Guards(outside, outside, outside, outside, ASSETS, self.limits, outside)
         return await guards.check(
             PlaceOrderInput(request=order_request(side=side), attempt=1, version=1)
         )
@@ -248,10 +257,24 @@ async def test_settler__could_not_settle__places_nothing(market: Market, what: s
     assert (await stopped(market))[0] is PlaceOutcome.NO_HEADROOM
 
 
+async def test_settler__gas_became_dear__needs_more_than_the_least(market: Market) -> None:
+    """What the settlement itself asks before it sends: an order that fills must not wait for it."""
+    market.base_fee = 20 * GWEI
+    market.gas = 2 * 640_000 * (2 * market.base_fee + 1) - 1
+    assert (await stopped(market))[0] is PlaceOutcome.NO_HEADROOM
+    market.gas += 1
+    await ready(market)
+
+
+async def test_settler__gas_above_what_we_ever_offer__places_nothing(market: Market) -> None:
+    market.base_fee, market.gas = 101 * GWEI, 10**24
+    assert (await stopped(market))[0] is PlaceOutcome.NO_HEADROOM
+
+
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize(
     "source",
-    ["head", "asset", "quote", "peg", "feed", "settler", "books", "reserved", "funds"],
+    ["head", "asset", "quote", "peg", "feed", "settler", "fees", "books", "reserved", "funds"],
 )
 async def test_source__cannot_be_asked__nothing_passes(
     market: Market, source: str, side: Side

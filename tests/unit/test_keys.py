@@ -9,7 +9,6 @@ from eth_account import Account
 from clients.keys import (
     LocalSigner,
     SettlePolicy,
-    SigningRefused,
     UnsignedTx,
     create_keystore,
     keystore_signer,
@@ -17,7 +16,7 @@ from clients.keys import (
 )
 from clients.vault import VAULT, settle_calldata
 from models.chain import RefundItem, SettleItem
-from models.errors import ConfigurationError
+from models.errors import ConfigurationError, SigningRefused
 
 # A published key of every dev chain: https://getfoundry.sh/anvil/overview#default-accounts
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -153,6 +154,25 @@ def test_environment__both_set__process_wins_over_dotenv(tmp_path: Path) -> None
     )
     assert process.stdout == "address='b:2' namespace='n'"
     assert environment(tmp_path / "absent").get("BRONCO_TEMPORAL_NAMESPACE") is None
+
+
+def test_load__no_usdt_feed_on_a_real_chain__is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="broken peg") as raised:
+        load(BRONCO_CHAIN_ID="1", BRONCO_CHAIN_DEV_KEY="")
+    assert raised.value.setting == "BRONCO_CHAIN_USDT_FEED"
+
+
+def test_settings__each__is_read_somewhere() -> None:
+    """A setting that nobody reads is a promise that nobody keeps."""
+    folders = ("bronco", "workers", "api", "clients", "activities")
+    sources = [path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    fields = {field for _, kind in section_types() for field in kind.model_fields}
+    unread = [
+        field
+        for field in sorted(fields)
+        if not any(re.search(rf"\.{field}\b", source) for source in sources)
+    ]
+    assert unread == []
 
 
 def test_example__committed__is_in_step_and_complete() -> None:

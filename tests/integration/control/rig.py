@@ -23,7 +23,7 @@ from models.control import ControlState, Permit, Refusal
 from models.order import Order, Stage
 from models.requests import (
     CONTROL_WORKFLOW_ID,
-    QUEUE_MAIN,
+    QUEUE_HOLDS,
     QUEUE_WATCH,
     Side,
     order_workflow_id,
@@ -86,7 +86,7 @@ class ControlRig:
     def control(self) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(CONTROL_WORKFLOW_ID)
 
-    def worker(self, queue: str = QUEUE_MAIN) -> Worker:
+    def worker(self, queue: str = QUEUE_HOLDS) -> Worker:
         activities = ControlActivities(self.store, self.flags, self.client)
         if queue == QUEUE_WATCH:
             return Worker(self.client, task_queue=queue, activities=[activities.keep_lease])
@@ -119,7 +119,7 @@ class ControlRig:
         await self.client.start_workflow(
             TradingControlWorkflow.run,
             id=CONTROL_WORKFLOW_ID,
-            task_queue=QUEUE_MAIN,
+            task_queue=QUEUE_HOLDS,
             task_timeout=timedelta(seconds=2),
         )
 

@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
+from activities.finality import Finality
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
 from clients.gateway import WorkflowGateway
@@ -95,6 +96,7 @@ class Office:
             self.broker,  # type: ignore[arg-type]
             self.gateway,
             assets,
+            finality=Finality(rig.vault),
             window=timedelta(hours=1),
             book_lag=timedelta(0),
         )

@@ -14,6 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
 from activities.fees import FeeLimits
+from activities.finality import Finality
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
 from activities.sweep import SweepActivities
@@ -104,7 +105,12 @@ class Rig:
         books = ItemBooks(self.vault, self.desk.sender, self.store.items, self.gateway, terms_of)
         prefix = batch_prefix(self.workflow_id)
         return SweepActivities(
-            self.vault, self.store, books, batch_prefix=prefix, retry_pause=self.retry_pause
+            self.vault,
+            self.store,
+            books,
+            finality=Finality(self.vault),
+            batch_prefix=prefix,
+            retry_pause=self.retry_pause,
         )
 
     @asynccontextmanager

@@ -150,9 +150,10 @@ async def test_gas_money__for_a_few_only__makes_a_smaller_batch(rig: Rig) -> Non
     for request in requests:
         await rig.filled(request)
     fees = await rig.desk.sender.fee_suggestion()
-    await rig.desk.rpc.call("anvil_setBalance", SIGNER, hex(fees.max_fee * 810_000))
+    await rig.desk.rpc.call("anvil_setBalance", SIGNER, hex(fees.max_fee * 2 * 810_000))
     prepared = await rig.prepare("poor")
     assert prepared.count == 2
+    # Money for twice the first offer, so that a bump does not end at the purse.
     assert prepared.gas * prepared.max_fee <= fees.max_fee * 810_000
 
 

@@ -21,6 +21,7 @@ def settings(desk: Desk, chain_id: int = 31337) -> ChainSettings:
     url = SecretStr(desk.rpc.url)
     return ChainSettings(
         id=chain_id,
+        usdt_feed=desk.feed,
         rpc_urls=(url, url),
         vault=desk.address,
         usdt=desk.usdt,

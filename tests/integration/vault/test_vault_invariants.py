@@ -106,6 +106,7 @@ class Run:
         assert receipt.ok
         verdicts = [(i.n, self.model.settle(i)) for i in items]
         verdicts += [(r.n, self.model.refund(r)) for r in refunds]
+        self.model.pay_owed(3)
         assert rejections(receipt) == [v for v in verdicts if v[1] is not Rejection.NONE]
 
     async def reclaim(self, args: Args) -> None:

@@ -49,6 +49,25 @@ async def test_settle__owner_is_blocked__rest_waits_for_a_claim_to_another_addre
     assert twice.value.error == "NothingToClaim"
 
 
+async def test_deliver__by_anybody__reaches_the_account_itself_and_once(desk: Desk) -> None:
+    """For recipients that cannot call `claim`: an exchange's address, a contract."""
+    request = await desk.deposit(desk.alice, 1000 * DOLLAR)
+    await desk.block(desk.alice.address)
+    await desk.settle([], [refund(request)])
+    before = await desk.alice.balance(desk.usdt)
+    with pytest.raises(CallReverted):
+        await desk.call(desk.carol, "deliver", desk.usdt, desk.alice.address)
+    await desk.block(desk.alice.address, blocked=False)
+
+    await desk.call(desk.carol, "deliver", desk.usdt, desk.alice.address)
+
+    assert await desk.alice.balance(desk.usdt) == before + 1000 * DOLLAR
+    with pytest.raises(CallReverted) as again:
+        await desk.call(desk.carol, "deliver", desk.usdt, desk.alice.address)
+    assert again.value.error == "NothingToClaim"
+    assert (await desk.books()).claimable == 0
+
+
 async def test_settle__recipient_of_a_redeem_is_blocked__payout_waits_for_a_claim(
     desk: Desk,
 ) -> None:
@@ -175,9 +194,9 @@ async def test_settle__queue_is_not_empty__newcomer_does_not_overtake(desk: Desk
 
     # What is free beyond the queue pays part of the newcomer; the first's money is untouched.
     assert await desk.bob.balance(desk.usdt) == before + 50 * DOLLAR
+    # The end of the batch paid the first, who waited longest.
     books = await desk.books()
-    assert (books.free, books.owed) == (PAYOUT, PAYOUT + PAYOUT - 50 * DOLLAR)
-    await desk.call(desk.bob, "payOwed", 10)
+    assert (books.free, books.owed) == (0, PAYOUT - 50 * DOLLAR)
     states = await desk.vault.states([first.n, second.n], await desk.head())
     assert [state.owed for state in states] == [0, PAYOUT - 50 * DOLLAR]
 
@@ -193,6 +212,29 @@ async def test_queue__emptied_and_filled_again__works_as_before(desk: Desk) -> N
     receipt = await desk.call(desk.alice, "payOwed", 1)
 
     assert [(event.name, event.n) for event in receipt.events] == [("OwedPaid", second.n)]
+    assert (await desk.books()).owed == 0
+
+
+async def test_settle__nothing_but_debts__pays_three_of_them(desk: Desk) -> None:
+    """What deposits free, or the treasurer brings, reaches who waits without anybody's call."""
+    waiting = await holders(desk, desk.alice, desk.bob, desk.carol, desk.alice)
+    await desk.settle([sold(request, 1) for request in waiting])
+    await fund(desk, 10 * PAYOUT)
+
+    receipt = await desk.settle([], [])
+
+    assert [(e.name, e.n) for e in receipt.events] == [("OwedPaid", r.n) for r in waiting[:3]]
+    assert (await desk.books()).owed == PAYOUT
+
+
+async def test_settle__owed_and_a_deposit_settled__its_money_goes_to_who_waits(desk: Desk) -> None:
+    (first,) = await holders(desk, desk.alice)
+    await desk.settle([sold(first, 1)])
+    request = await desk.deposit(desk.bob, 1000 * DOLLAR)
+
+    receipt = await desk.settle([bought(request, 1)])
+
+    assert names(receipt)[-1] == "OwedPaid"
     assert (await desk.books()).owed == 0
 
 

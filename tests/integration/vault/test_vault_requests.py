@@ -70,9 +70,10 @@ async def test_id__recomputed_from_terms__is_the_vaults(desk: Desk) -> None:
         "amount": request.amount,
         "limitPrice": request.limit_price,
         "deadline": request.deadline,
+        "feeBps": request.fee_bps,
     }
     assert request_id(31337, desk.address, terms) == request.request_id
-    for field in ("n", "side", "amount", "limitPrice", "deadline"):
+    for field in ("n", "side", "amount", "limitPrice", "deadline", "feeBps"):
         changed = {**terms, field: int(str(terms[field])) + 1}
         assert request_id(31337, desk.address, changed) != request.request_id
 
