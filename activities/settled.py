@@ -126,7 +126,7 @@ class ItemBooks:
         places: dict[tuple[str, int], list[int]] = defaultdict(list)
         own = _ended_in(receipt)
         others = [item for item in items if item.request_id.lower() not in own]
-        own = own | await self._places(others, at)
+        own = {**own, **await self._places(others, at)}
         for item in items:
             places[own[item.request_id.lower()]].append(ident(item))
         changed = 0
