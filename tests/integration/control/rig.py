@@ -101,6 +101,7 @@ class ControlRig:
                 activities.wake_held,
             ],
             workflow_runner=sandbox(),
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
 
     async def start_worker(self) -> None:
