@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -58,12 +58,16 @@ class GuardLimits:
 
 @dataclass(frozen=True)
 class Ready:
-    """All guards passed: what to send, and how much all open claims together may set aside."""
+    """All guards passed: what to send, and how much all open claims together may set aside.
+
+    place_until: after it nothing may be sent, the deadline is too near.
+    """
 
     terms: VaultRequest
     asset: Asset
     plan: Plan
     headroom: Headroom
+    place_until: datetime
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,9 @@ class Guards:
         else:
             shares = await self._sellable(asset.symbol, reserved.shares)
         headroom = Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
-        return Ready(terms=terms, asset=asset, plan=planned, headroom=headroom)
+        margin = timedelta(seconds=self._limits.deadline_margin)
+        place_until = datetime.fromtimestamp(terms.deadline, UTC) - margin
+        return Ready(terms, asset, planned, headroom, place_until)
 
     def _unable(self, settler: SettlerState, suggested: Fees) -> str:
         """Why what fills now could not be settled now; empty when it could."""

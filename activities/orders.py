@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.clock import utc_now
+from activities.clock import unix_now, utc_now
 from activities.lookup import read_request
 from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
+from activities.rows import show
 from activities.settling import Decline, settlement_item
 from models.assets import AssetBook, UnknownAsset
-from models.drafts import AuditDraft
+from models.drafts import Admission, AuditDraft
 from models.errors import Conflict, NotFound, SourceUnavailable
 from models.messages import (
     AdmitInput,
@@ -28,12 +30,13 @@ from models.messages import (
     RecordStageInput,
 )
 from models.order import OrderStatus, Stage
-from models.records import SettlementItem
+from models.records import ItemKind, SettlementItem
 from models.requests import (
     BlockRef,
     OrderRequest,
     VaultRequest,
     VaultStatus,
+    order_workflow_id,
     remark_of,
 )
 
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from clients.sender import ChainSender
     from clients.store.store import Store
 
+_TOO_YOUNG_SECONDS = 120
+"""A request of this age was not made before a database was lost and restored."""
 _BEFORE_SENDING = frozenset({Stage.CONFIRMING, Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED})
 
 
@@ -75,13 +80,7 @@ class OrderActivities:
         if terms is None:
             return await self._admit_vanished(message.request, head)
         symbol = self._symbol(terms.asset)
-        admission = await self._store.orders.admit(
-            terms,
-            workflow_id=message.workflow_id,
-            symbol=symbol,
-            tx_hash=message.request.tx_hash or await self._tx_hash(terms),
-            now=utc_now(),
-        )
+        admission = await self._admit(terms, message.request, symbol)
         return AdmitResult(
             terms=terms,
             head=head,
@@ -105,7 +104,8 @@ class OrderActivities:
     async def record_stage(self, message: RecordStageInput) -> None:
         """Show a wait on the row; a newer writer wins."""
         waiting = message.stage in _BEFORE_SENDING
-        await self._update(
+        await show(
+            self._store,
             message.request,
             message.version,
             {
@@ -143,12 +143,8 @@ class OrderActivities:
             except Conflict as doubt:
                 # The book knows of an order that no claim names, or one filled just now.
                 return EnqueueResult(item=None, refused=str(doubt))
-        try:
-            changes = settling(item, message)
-            await self._update(request, message.version, changes, enqueued(item, message))
-        except Conflict:
-            # The row shows an end that a reorganisation undid; close_order writes the next one.
-            pass
+        changes = settling(item, message)
+        await show(self._store, request, message.version, changes, enqueued(item, message))
         await self._gateway.wake_settlement()
         return EnqueueResult(item=item_view(item))
 
@@ -173,12 +169,7 @@ class OrderActivities:
             request_id=request.request_id,
             data={"reason": message.reason.value, "detail": message.detail},
         )
-        try:
-            if not await self._update(request, message.version, changes, audit):
-                await self._overtake(request, changes)
-        except NotFound:
-            # Orphaned before it ever had a row: nothing to report on.
-            return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
+        await self._write_end(terms, message, changes, audit)
         await self._store.placements.release(request.request_id, utc_now())
         if owed:
             await self._gateway.wake_settlement()
@@ -188,11 +179,42 @@ class OrderActivities:
     async def _read(self, request: OrderRequest) -> tuple[VaultRequest | None, BlockRef]:
         return await read_request(self._vault, request)
 
-    async def _overtake(self, request: OrderRequest, changes: dict[str, object]) -> None:
+    async def _write_end(
+        self,
+        terms: VaultRequest | None,
+        message: CloseInput,
+        changes: dict[str, object],
+        audit: AuditDraft,
+    ) -> None:
+        """Unlike what is shown on the way, the end must be on the row."""
+        request = message.request
+        try:
+            if not await self._update(request, message.version, changes, audit):
+                await self._overtake(request, changes)
+        except NotFound:
+            if terms is None:
+                # Orphaned before it ever had a row: nothing to report on.
+                return
+            # A lost database has forgotten the row.
+            await self._admit(terms, request, self._symbol(terms.asset))
+            await self._overtake(request, changes, audit)
+
+    async def _overtake(
+        self, request: OrderRequest, changes: dict[str, object], audit: AuditDraft | None = None
+    ) -> None:
         """A run that was reset numbers its writes lower than the one it replaces did."""
         row = await self._store.orders.get(request.chain_id, request.vault, request.request_id)
         if row.stage is not changes["stage"]:
-            await self._update(request, row.version + 1, changes)
+            await self._update(request, row.version + 1, changes, audit)
+
+    async def _admit(self, terms: VaultRequest, request: OrderRequest, symbol: str) -> Admission:
+        return await self._store.orders.admit(
+            terms,
+            workflow_id=order_workflow_id(request.chain_id, request.vault, request.request_id),
+            symbol=symbol,
+            tx_hash=request.tx_hash or await self._tx_hash(terms),
+            now=utc_now(),
+        )
 
     async def _tx_hash(self, terms: VaultRequest) -> str:
         """The hash only decorates: an endpoint that keeps no logs must not hold an order up."""
@@ -226,7 +248,7 @@ class OrderActivities:
         if terms is None:
             return Decline("the vault does not show the request at its newest block")
         _, decimals = await self._vault.usdt(head)
-        return settlement_item(
+        drafted = settlement_item(
             message,
             terms,
             await self._store.placements.of_request(request.request_id),
@@ -234,6 +256,23 @@ class OrderActivities:
             decimals,
             utc_now(),
         )
+        if isinstance(drafted, SettlementItem) and drafted.kind is ItemKind.REFUND:
+            unread = await self._unread(terms, message.began)
+            return Decline(unread) if unread else drafted
+        return drafted
+
+    async def _unread(self, terms: VaultRequest, began: float) -> str:
+        """Why the store may have forgotten an order of this request; empty when it may not.
+
+        A database that was lost or restored knows no claim of what was sent before. A run that
+        began with such a one must see the broker's book first, unless nothing is that old.
+        """
+        if not began or await self._store.book.read_since(datetime.fromtimestamp(began, UTC)):
+            return ""
+        block = await self._vault.block(terms.created_block)
+        if block is not None and unix_now() - block.timestamp < _TOO_YOUNG_SECONDS:
+            return ""
+        return "the broker's book was not read since this run began"
 
     def _missing(self, terms: VaultRequest, head: BlockRef) -> int:
         return max(0, self._confirmations - (head.number - terms.created_block))

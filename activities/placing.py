@@ -1,6 +1,6 @@
 """Placing, once: quote, guards, reservations, claim and send as one step with nothing between.
 
-guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ send ▶ mark
+guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ use the slot ▶ send ▶ mark
 Die before the claim: nobody sent, and the resolver burns the attempt. Die after it: the claim says
 that something may be at the broker, and only the broker's book can say what.
 """
@@ -8,12 +8,13 @@ that something may be at the broker, and only the broker's book can say what.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.beating import beating
 from activities.clock import utc_now
 from activities.guards import Ready, Wait
 from activities.resolving import record_placed
@@ -31,7 +32,6 @@ from models.records import ClaimState
 from models.requests import Side, remark_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from datetime import datetime
 
     from activities.guards import Guards
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from clients.flags import Flags
     from clients.store.store import Store
 
-_HEARTBEAT_SECONDS = 1.5
+_CALL = "place"
 _DOWN_RETRY_SECONDS = 5.0
 # The poller reads the whole book every few seconds; a store that has not seen it for this long may
 # have forgotten (a restored database), so nothing is claimed before it was read again.
@@ -72,7 +72,7 @@ class PlacingActivities:
 
         A source that is down is a wait, not an error: nothing was sent.
         """
-        async with _heartbeats():
+        async with beating():
             try:
                 return await self._place(message)
             except RateLimited as full:
@@ -84,13 +84,10 @@ class PlacingActivities:
         checked = await self._guards.check(message)
         if isinstance(checked, Wait):
             return checked.result
-        limit, window, gap = self._place_window
-        wait = await self._flags.take_slot(self._broker.account, "place", limit, window, gap)
-        if wait > 0:
-            raise RateLimited("place_order", wait)
         remark = remark_of(message.request.request_id, message.attempt)
+        await self._take_slot(remark)
         # Taken before the permit, so that nothing is sent after its entry in flight has expired.
-        send_by = utc_now() + self._send_window
+        send_by = min(utc_now() + self._send_window, checked.place_until)
         permit = await self._flags.begin_placement(
             remark,
             message.request.side,
@@ -98,6 +95,7 @@ class PlacingActivities:
             self._send_window.total_seconds(),
         )
         if isinstance(permit, Refusal):
+            await self._drop_slot(remark)
             return _waiting(PlaceOutcome.HELD, _why_held(permit), _held_retry_seconds(permit))
         try:
             refused = await self._claim(_draft(message, remark, checked, send_by), checked)
@@ -119,14 +117,40 @@ class PlacingActivities:
         try:
             claim = await self._store.placements.claim(draft, ready.headroom, utc_now())
         except (SourceUnavailable, Conflict):
-            await self._ended(draft.remark)
+            await self._not_begun(draft.remark)
             raise
         if claim.kind is ClaimKind.CLAIMED:
             return None
         if claim.kind is ClaimKind.EXISTS:
             return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=claim.detail)
-        await self._ended(draft.remark)
+        await self._not_begun(draft.remark)
         return _waiting(PlaceOutcome.NO_HEADROOM, claim.detail, _DOWN_RETRY_SECONDS)
+
+    async def _take_slot(self, remark: str) -> None:
+        """Raises RateLimited: the window is full. The gap is kept where the slot is used."""
+        limit, window, _ = self._place_window
+        account = self._broker.account
+        wait = await self._flags.take_slot(account, _CALL, limit, window, 0.0, remark)
+        if wait > 0:
+            raise RateLimited("place_order", wait)
+
+    async def _use_slot(self, remark: str) -> None:
+        """The slot counts from now: the claim before may have stood in line."""
+        _, window, gap = self._place_window
+        account = self._broker.account
+        wait = await self._flags.use_slot(account, _CALL, remark, window, gap)
+        while wait > 0:
+            await asyncio.sleep(wait)
+            wait = await self._flags.use_slot(account, _CALL, remark, window, gap)
+
+    async def _drop_slot(self, remark: str) -> None:
+        """Nothing was sent; a slot that cannot be given back is wasted, and no more."""
+        with suppress(SourceUnavailable):
+            await self._flags.drop_slot(self._broker.account, _CALL, remark)
+
+    async def _not_begun(self, remark: str) -> None:
+        await self._drop_slot(remark)
+        await self._ended(remark)
 
     async def _ended(self, remark: str) -> None:
         """Its end is known; an entry that cannot be removed expires, and changes no outcome."""
@@ -145,6 +169,7 @@ class PlacingActivities:
             price=ready.plan.price,
         )
         try:
+            await self._use_slot(remark)
             order = await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
         except PlacementUnknown as unknown:
             # Stays registered in flight, so that a pause names it.
@@ -174,9 +199,9 @@ class PlacingActivities:
     ) -> PlaceOrderResult:
         """The client proved that nothing left: the claim is spent, its holder never sends."""
         await self._store.placements.mark(
-            request_id, attempt, ClaimState.ABSENT, detail=str(error), now=utc_now()
+            request_id, attempt, ClaimState.VOID, detail=str(error), now=utc_now()
         )
-        await self._ended(remark)
+        await self._not_begun(remark)
         limited = isinstance(error, RateLimited)
         return PlaceOrderResult(
             outcome=PlaceOutcome.RATE_LIMITED if limited else PlaceOutcome.SOURCE_DOWN,
@@ -184,22 +209,6 @@ class PlacingActivities:
             retry_seconds=getattr(error, "retry_after_seconds", _DOWN_RETRY_SECONDS),
             attempt_used=True,
         )
-
-
-@asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
-    """Heartbeat while the step runs, so that a killed worker is noticed within seconds."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 def _draft(message: PlaceOrderInput, remark: str, ready: Ready, send_by: datetime) -> ClaimDraft:

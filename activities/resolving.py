@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.clock import utc_now
+from activities.rows import show
 from models.broker import BrokerOrder
 from models.drafts import AuditDraft
 from models.messages import PlaceOrderInput, Resolution, ResolveInput, ResolveResult
@@ -93,10 +94,9 @@ async def record_placed(
         now=utc_now(),
     )
     await store.book.apply([order], utc_now())
-    await store.orders.update(
-        request.chain_id,
-        request.vault,
-        request.request_id,
+    await show(
+        store,
+        request,
         message.version,
         {
             "status": OrderStatus.EXECUTING,
@@ -118,5 +118,4 @@ async def record_placed(
                 "price": str(order.price),
             },
         ),
-        now=utc_now(),
     )

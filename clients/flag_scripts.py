@@ -86,28 +86,45 @@ return answer
 """
 )
 
-# KEYS: the slots taken, oldest first.  ARGV: limit, window us, gap us.
-# Answers 0 when a slot was taken, else the microseconds until one is free.
+# KEYS: the slots by member, scored by time.  ARGV: member, limit, window us, gap us.
+# Answers 0 when the member has its slot, else the microseconds until one is free.
 SLOT = (
     CLOCK
     + """
-local limit, window, gap = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local taken = redis.call('LRANGE', KEYS[1], 0, -1)
-local now, wait = now_us(), 0
-if #taken > 0 then
-  local last = tonumber(taken[#taken])
-  -- The clock may be set back; slots still follow each other.
-  now = math.max(now, last)
-  wait = last + gap - now
-end
-if #taken >= limit then
-  -- Strictly more than the window: a window that includes both its ends holds no more either.
-  wait = math.max(wait, tonumber(taken[#taken - limit + 1]) + window + 1 - now)
+local member, limit = ARGV[1], tonumber(ARGV[2])
+local window, gap = tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('ZSCORE', KEYS[1], member) then return 0 end
+local newest = tonumber(redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or '0')
+-- The clock may be set back; slots still follow each other.
+local now = math.max(now_us(), newest)
+-- Strictly older than the window: a window that includes both its ends holds no more either.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window - 1))
+local count, wait = redis.call('ZCARD', KEYS[1]), newest + gap - now
+if count >= limit then
+  local from = count - limit
+  local first = tonumber(redis.call('ZRANGE', KEYS[1], from, from, 'WITHSCORES')[2])
+  wait = math.max(wait, first + window + 1 - now)
 end
 if wait > 0 then return wait end
-redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
-redis.call('LTRIM', KEYS[1], -limit, -1)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), member)
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((window + gap) / 1000) + 1000))
+return 0
+"""
+)
+
+# KEYS: the slots by member, when the newest was used.  ARGV: member, window us, gap us.
+# The slot counts from now on. Answers 0, else the microseconds until the gap is kept.
+USE_SLOT = (
+    CLOCK
+    + """
+local window, gap = tonumber(ARGV[2]), tonumber(ARGV[3])
+local last = tonumber(redis.call('GET', KEYS[2]) or '0')
+local now = math.max(now_us(), last)
+if last + gap > now then return last + gap - now end
+local kept = string.format('%.0f', math.ceil((window + gap) / 1000) + 1000)
+redis.call('SET', KEYS[2], string.format('%.0f', now), 'PX', kept)
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], kept)
 return 0
 """
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from clients.flag_scripts import BEGIN, IN_FLIGHT, SLOT, STATE
+from clients.flag_scripts import BEGIN, IN_FLIGHT, SLOT, STATE, USE_SLOT
 from models.control import ControlState, Hold, InFlight, Permit, Refusal
 from models.errors import ConfigurationError, InvalidInput, SourceUnavailable
 from models.requests import Side
@@ -56,6 +57,7 @@ class Flags:
         self._begin = self._redis.register_script(BEGIN)
         self._listing = self._redis.register_script(IN_FLIGHT)
         self._slot = self._redis.register_script(SLOT)
+        self._use_slot = self._redis.register_script(USE_SLOT)
 
     async def now(self) -> float:
         """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
@@ -128,21 +130,50 @@ class Flags:
         return None if reason is None else str(reason)
 
     async def take_slot(
-        self, account: str, call: str, limit: int, window_seconds: float, gap_seconds: float
+        self,
+        account: str,
+        call: str,
+        limit: int,
+        window_seconds: float,
+        gap_seconds: float,
+        member: str = "",
     ) -> float:
         """Take one slot of an account's window: 0.0 = taken, else seconds until one is free.
 
         Any window_seconds hold at most `limit` slots, and slots are at least gap_seconds apart.
+        member: whose slot it is; asked again it has the one it took. Empty: nobody's in particular.
         """
         if limit < 1:
             raise InvalidInput("limit", limit, "a window needs room for one call at least")
         wait = await _run(
             "taking a slot",
             self._slot,
-            [f"{_PREFIX}slots:{account}:{call}"],
-            [limit, _microseconds(window_seconds), _microseconds(gap_seconds)],
+            [_slots(account, call)],
+            [
+                member or uuid.uuid4().hex,
+                limit,
+                _microseconds(window_seconds),
+                _microseconds(gap_seconds),
+            ],
         )
         return int(wait) / 1e6
+
+    async def use_slot(
+        self, account: str, call: str, member: str, window_seconds: float, gap_seconds: float
+    ) -> float:
+        """Make a slot count from now, when the call goes out: 0.0, else seconds to keep the gap.
+
+        What lies between taking and sending (a claim, a line to stand in) moves no call into
+        another window than the one it is counted in.
+        """
+        key = _slots(account, call)
+        times = [_microseconds(window_seconds), _microseconds(gap_seconds)]
+        wait = await _run("using a slot", self._use_slot, [key, f"{key}:used"], [member, *times])
+        return int(wait) / 1e6
+
+    async def drop_slot(self, account: str, call: str, member: str) -> None:
+        """Give back a slot whose call was not made."""
+        await _asked("dropping a slot", self._redis.zrem(_slots(account, call), member))
 
     async def ping(self) -> None:
         """Prove that Redis answers."""
@@ -196,6 +227,10 @@ def _refusal(kind: str, details: Sequence[str]) -> Refusal:
         return Refusal(reason="trading is not open: no lease")
     holds = tuple(Hold(**hold) for text in details for hold in json.loads(text))
     return Refusal(reason="; ".join(hold.reason or hold.key for hold in holds), holds=holds)
+
+
+def _slots(account: str, call: str) -> str:
+    return f"{_PREFIX}slots:{account}:{call}"
 
 
 def _milliseconds(seconds: float) -> int:

@@ -227,6 +227,7 @@ class EnqueueInput(Message):
 
     SETTLE: what the request's placed attempts filled, read from the broker's book; REFUND: all
     back, refused while any attempt could still fill; what has filled after all is settled instead.
+    began: when this run of the order began, Unix seconds; 0 = not told.
     """
 
     request: OrderRequest
@@ -234,6 +235,7 @@ class EnqueueInput(Message):
     kind: ItemKind
     reason: Reason = Reason.NONE
     detail: str = ""
+    began: float = 0.0
 
 
 class EnqueueResult(Message):

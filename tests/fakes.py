@@ -80,6 +80,7 @@ class World:
         self.refusals: list[str] = []
         self.book: dict[int, BrokerOrder] = {}
         self.settles_at_once = True
+        self.owed = 0
         self.epoch = 0
         self.calls: list[tuple[str, Message]] = []
         self.gates: dict[str, asyncio.Event] = {}
@@ -300,5 +301,9 @@ class FakeOrders:
         world = await self._enter("close_order", message)
         if world.status is VaultStatus.OPEN:
             return CloseResult(closed=False, status=world.status, stage=Stage.SETTLING)
+        if world.owed:
+            world.owed -= 1
+            words = "the vault owes"
+            return CloseResult(closed=False, status=world.status, stage=Stage.OWED, detail=words)
         stage = _STAGES[world.status]
         return CloseResult(closed=True, status=world.status, stage=stage, detail=message.detail)

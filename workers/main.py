@@ -19,7 +19,7 @@ from models.errors import RetryableError
 from workers.build import Role, build
 from workers.clients import Clients, open_clients
 from workers.sealing import keep_sealing
-from workers.singletons import ensure_singletons
+from workers.singletons import ensure_singletons, keep_singletons
 
 _RETRY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
@@ -44,6 +44,7 @@ async def run(settings: Settings, roles: Sequence[Role], state: Path) -> None:
         await ensure_singletons(clients)
         if settings.metrics.port:
             start_http_server(settings.metrics.port, settings.metrics.host, registry=REGISTRY)
+        leaving.callback(asyncio.create_task(keep_singletons(clients)).cancel)
         if {Role.WATCH, Role.ALL} & set(roles):
             leaving.callback(asyncio.create_task(keep_sealing(clients.store)).cancel)
         _log.info("worker_ready", roles=[role.value for role in roles])

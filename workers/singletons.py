@@ -1,5 +1,8 @@
 """The workflows of which there is one: started by whichever worker comes first, kept by all."""
 
+import asyncio
+
+import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
@@ -20,6 +23,9 @@ from models.watch import BrokerWatchCarry, WatchBrokerInput
 from workers.clients import Clients
 from workers.schedule import ensure_schedule
 
+_EVERY_SECONDS = 60.0
+_log = structlog.get_logger(__name__)
+
 
 async def ensure_singletons(clients: Clients) -> None:
     """Have each of them running; those that run already stay as they are.
@@ -38,6 +44,16 @@ async def ensure_singletons(clients: Clients) -> None:
     for kind, workflow_id, arguments in wanted:
         await _ensure(clients.temporal, kind, workflow_id, arguments)
     await ensure_schedule(clients.temporal)
+
+
+async def keep_singletons(clients: Clients) -> None:
+    """Until cancelled: whoever ends one of them by hand stops it for a minute, not for good."""
+    while True:
+        await asyncio.sleep(_EVERY_SECONDS)
+        try:
+            await ensure_singletons(clients)
+        except SourceUnavailable as error:
+            _log.warning("singletons_not_ensured", problem=str(error))
 
 
 async def _ensure(

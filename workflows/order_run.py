@@ -7,14 +7,15 @@ from temporalio import workflow
 from models.decision import Decision
 from models.messages import AdmitResult, CloseResult, OrderOutcome
 from models.order import Reason, Stage
+from models.records import ItemKind
 from models.requests import OrderRequest, VaultStatus
 from workflows.order_state import OrderState
 from workflows.order_steps import ENDED, OrderSteps
 from workflows.order_trade import OrderTrade
 
-_FIRST_REFUSAL_SECONDS = 2.0
 _SLOWEST_REFUSAL_SECONDS = 60.0
 _REAPPEARED_SECONDS = 2.0
+_NOT_YET = CloseResult(closed=False, status=VaultStatus.OPEN, stage=Stage.SETTLING)
 
 
 class OrderRun:
@@ -23,6 +24,7 @@ class OrderRun:
     def __init__(self, request: OrderRequest) -> None:
         self.state = OrderState(request)
         self.steps = OrderSteps(self.state)
+        self._refusals = 1
 
     @workflow.signal(description="Look again: a hold was lifted or something changed.")
     def wake(self, *args: Any) -> None:
@@ -50,7 +52,8 @@ class OrderRun:
             closed = await self._once()
             if closed.closed:
                 return self._outcome(closed)
-            # A reorganisation brought it back while we were closing it: from the first look on.
+            # A reorganisation brought it back while we were closing it, or a refund was refused:
+            # from the first look on, with what store and broker say by now.
             await self.steps.pause(_REAPPEARED_SECONDS)
 
     async def _once(self) -> CloseResult:
@@ -74,16 +77,20 @@ class OrderRun:
         return await trade.run(admitted.claims)
 
     async def _finished(self, trade: OrderTrade, decision: Decision) -> CloseResult:
-        """Settle, refund, or report what the vault (or a reorganisation) decided."""
-        pause = _FIRST_REFUSAL_SECONDS
+        """Settle, refund, or report what the vault (or a reorganisation) decided.
+
+        Not closed: a refund was refused because an attempt may still fill, so begin again with it.
+        """
         while decision.kind is not None:
             refused = await self.steps.enqueue(decision.kind, decision.reason, decision.detail)
             if not refused:
                 return await self.steps.finish(decision.reason, decision.detail)
             self.state.show(Stage.SETTLING, refused)
             self.steps.renew()
-            await self.steps.pause(pause)
-            pause = min(pause * 2, _SLOWEST_REFUSAL_SECONDS)
+            await self.steps.pause(min(2.0**self._refusals, _SLOWEST_REFUSAL_SECONDS))
+            self._refusals += 1
+            if decision.kind is ItemKind.REFUND:
+                return _NOT_YET
             decision = await trade.reconsider(decision)
         return await self.steps.close(decision.reason, decision.detail)
 

@@ -118,6 +118,7 @@ class OrderSteps:
             kind=kind,
             reason=reason,
             detail=detail,
+            began=workflow.info().start_time.timestamp(),
         )
         done = await self._enqueue_once(message)
         return "" if done.item is not None else done.refused or "no item was written"

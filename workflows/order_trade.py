@@ -51,6 +51,8 @@ class OrderTrade:
         self._gate = OrderGate(steps)
         self._following = OrderFollow(steps)
         self._failures = 0
+        self._unfilled = 0
+        self._looking_back = False
 
     async def run(self, claims: tuple[ClaimView, ...]) -> Decision:
         """Trade until there is something to settle or nothing left to try."""
@@ -70,7 +72,7 @@ class OrderTrade:
         if seen.status in ENDED:
             return Decision(None)
         order = seen.order
-        if decision.kind is not ItemKind.SETTLE or order is None or (over(order) and order.filled):
+        if order is None or (over(order) and order.filled):
             return decision
         # A push told of a fill that the book does not know.
         return await self._until_decided(await self._follow(order))
@@ -82,6 +84,13 @@ class OrderTrade:
 
     async def _earlier_attempts(self, claims: tuple[ClaimView, ...]) -> Decision | None:
         """A run that finds claims resolves them through the broker before anything else."""
+        self._looking_back = True
+        try:
+            return await self._look_back(claims)
+        finally:
+            self._looking_back = False
+
+    async def _look_back(self, claims: tuple[ClaimView, ...]) -> Decision | None:
         state = self.state
         state.attempt, state.order = 1, None
         on_record, state.tries = state.tries, 0
@@ -237,7 +246,12 @@ class OrderTrade:
         if why not in (Reason.NONE, Reason.ORPHANED):
             return Decision(ItemKind.REFUND, why, words)
         # The day's end, an operator, or a request that vanished and is back: back to the gate.
-        await self.steps.pause(min(state.policy.try_pause, state.until_expiry()))
+        if not self._looking_back:
+            self._unfilled += 1
+            self.steps.renew()
+            pause = state.policy.try_pause * 2.0 ** min(self._unfilled - 1, 10)
+            pause = min(pause, max(SLOWEST_RETRY_SECONDS, state.policy.try_pause))
+            await self.steps.pause(min(pause, state.until_expiry()))
         return AGAIN
 
 

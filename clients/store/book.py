@@ -7,7 +7,7 @@ from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from clients.store.attempts import ENDED, remarks_of
+from clients.store.attempts import ENDED, book_read_since, remarks_of
 from clients.store.engine import Database
 from clients.store.merging import merged
 from models.broker import BookSnapshot, BrokerOrder, BrokerStatus
@@ -103,6 +103,12 @@ class BrokerBook:
         newest = chosen.order_by(col(BrokerSnapshotRow.begun_at).desc()).limit(1)
         return await self._database.read(
             "reading the newest snapshot", lambda session: session.exec(newest).first()
+        )
+
+    async def read_since(self, moment: datetime) -> bool:
+        """Whether a complete read that began after the moment is on record."""
+        return await self._database.read(
+            "looking for a read of the book", lambda session: book_read_since(session, moment)
         )
 
     async def live(self) -> list[BrokerOrder]:

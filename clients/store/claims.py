@@ -9,7 +9,7 @@ from clients.store.inserts import write_audit
 from models.columns import naive_utc
 from models.drafts import AuditDraft, ClaimDraft
 from models.money import plain_decimal
-from models.records import ClaimState, Placement
+from models.records import BrokerOrderRow, ClaimState, Placement
 
 
 def stored_claim(session: Session, request_id: str, attempt: int) -> Placement | None:
@@ -25,9 +25,12 @@ def find_claim(
 ) -> Placement | None:
     """The claim of an attempt, written anew when only the broker still knows of it."""
     row = stored_claim(session, request_id, attempt)
-    order = held_by_broker(session, remark) if row is None else None
+    unseen = row is None or row.state is ClaimState.VOID
+    order = held_by_broker(session, remark) if unseen else None
     if order is None:
         return row
+    if row is not None:
+        return _placed_after_all(session, row, order, now)
     lost = Placement(
         request_id=request_id.lower(),
         attempt=attempt,
@@ -43,6 +46,17 @@ def find_claim(
         created_at=now,
     )
     return insert_claim(session, lost)
+
+
+def _placed_after_all(
+    session: Session, row: Placement, order: BrokerOrderRow, now: datetime
+) -> Placement:
+    """A burnt attempt whose order the broker holds: the store that burnt it had lost its claim."""
+    row.state, row.detail = ClaimState.PLACED, "found at the broker; it was taken for never sent"
+    row.quantity, row.price = order.quantity, order.price
+    row.broker_order_id, row.released_at = order.order_id, None
+    record_claim(session, row, now)
+    return row
 
 
 def claim_of(draft: ClaimDraft, now: datetime) -> Placement:

@@ -19,7 +19,9 @@ from models.requests import Side
 LOCK = "placements"
 
 _MAY_FOLLOW: dict[ClaimState, frozenset[ClaimState]] = {
-    ClaimState.CLAIMED: frozenset({ClaimState.PLACED, ClaimState.REJECTED, ClaimState.ABSENT}),
+    ClaimState.CLAIMED: frozenset(
+        {ClaimState.PLACED, ClaimState.REJECTED, ClaimState.ABSENT, ClaimState.VOID}
+    ),
     ClaimState.ABSENT: frozenset({ClaimState.PLACED}),
     ClaimState.REJECTED: frozenset({ClaimState.PLACED}),
     ClaimState.PLACED: frozenset(),
@@ -97,9 +99,10 @@ class Placements:
         detail: str = "",
         now: datetime,
     ) -> Placement:
-        """Write what came of a claim: PLACED, REJECTED or ABSENT; PLACED also when it turns up.
+        """Write what came of a claim: PLACED, REJECTED, ABSENT, or VOID where nothing was sent.
 
-        REJECTED and ABSENT give back what was reserved. The same mark again changes nothing.
+        All but PLACED give back what was reserved. The same mark again changes nothing; PLACED may
+        follow REJECTED and ABSENT, when the order turns up.
 
         Raises:
             NotFound: no such claim.

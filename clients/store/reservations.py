@@ -26,7 +26,7 @@ def reserved(session: Session, symbol: str, as_of: datetime | None = None) -> He
         col(Placement.reserved_payout),
         col(Placement.reserved_cash),
         col(Placement.reserved_shares),
-    ).where(*holding_reservations(as_of))
+    ).where(*holding_reservations(as_of), ~_unfilled_for_ever())
     payout, cash, shares = 0, Decimal(0), 0
     for row_symbol, row_payout, row_cash, row_shares in session.exec(chosen):
         payout, cash = payout + row_payout, cash + row_cash
@@ -40,6 +40,19 @@ def holding_reservations(as_of: datetime | None = None) -> list[ColumnElement[bo
     if as_of is not None:
         holding.append(col(Placement.released_at) > naive_utc(as_of) - _CLOCK_SKEW)
     return [or_(*holding), col(Placement.state).in_(OPEN_CLAIMS)]
+
+
+def _unfilled_for_ever() -> ColumnElement[bool]:
+    """Condition: the broker ended the claim's order without a fill, so it needs nothing any more.
+
+    Otherwise the next attempt of the same request would wait for what the one before set aside.
+    """
+    dead = select(BrokerOrderRow.order_id).where(
+        col(BrokerOrderRow.remark) == col(Placement.remark),
+        col(BrokerOrderRow.status).in_(ENDED),
+        col(BrokerOrderRow.filled) == 0,
+    )
+    return dead.exists()
 
 
 def lacking(draft: ClaimDraft, headroom: Headroom, taken: Headroom) -> str:

@@ -1,7 +1,9 @@
 """What the flags promise, on Redis and on the embedded stack's in-process server."""
 
 import asyncio
+import functools
 import itertools
+import time
 
 import pytest
 from redis.asyncio import Redis
@@ -271,7 +273,8 @@ async def test_slots__over_several_windows__none_holds_more_than_the_limit(
 
     async def note() -> None:
         async with Redis.from_url(flags_url, decode_responses=True) as redis:
-            taken.update(int(at) for at in await redis.lrange("bronco:slots:acc:place", 0, -1))
+            slots = await redis.zrange("bronco:slots:acc:place", 0, -1, withscores=True)
+            taken.update(int(pair[1]) for pair in slots)
 
     await asyncio.gather(*(worker() for _ in range(3)))
 
@@ -280,6 +283,40 @@ async def test_slots__over_several_windows__none_holds_more_than_the_limit(
     assert all(b - a >= gap * 1e6 for a, b in itertools.pairwise(times))
     for start in times:
         assert sum(start <= at <= start + window * 1e6 for at in times) <= limit
+
+
+async def test_slot__of_a_member__is_taken_once_and_given_back(flags: Flags) -> None:
+    take = functools.partial(flags.take_slot, "acc", "place", 1, 30.0, 0.0)
+    assert await take("mine") == 0.0
+    assert await take("mine") == 0.0, "asked again, it has the slot it took"
+    assert await take("other") > 29
+
+    await flags.drop_slot("acc", "place", "mine")
+
+    assert await take("other") == 0.0
+
+
+async def test_slot__used_later_than_taken__counts_from_its_use(flags: Flags) -> None:
+    """What stood in line before it was sent is counted in the window it is sent in."""
+    take = functools.partial(flags.take_slot, "acc", "place", 1, 0.4, 0.0)
+    assert await take("first") == 0.0
+    taken = time.monotonic()
+    await eventually(lambda: time.monotonic() > taken + 0.3)
+
+    assert await flags.use_slot("acc", "place", "first", 0.4, 0.0) == 0.0
+    used = time.monotonic()
+
+    async def second() -> bool:
+        return await take("second") == 0.0
+
+    await eventually(second, interval=0.01)
+    assert time.monotonic() >= used + 0.38
+
+
+async def test_slots__used_closer_than_the_gap__wait_for_it(flags: Flags) -> None:
+    assert await flags.use_slot("acc", "place", "one", 30.0, 5.0) == 0.0
+
+    assert 4 < await flags.use_slot("acc", "place", "two", 30.0, 5.0) <= 5.0
 
 
 async def test_slots__limit_of_nothing__is_named(flags: Flags) -> None:

@@ -28,7 +28,7 @@ from models.requests import Side, VaultRequest, remark_of
 from tests.builders import SHARE, SYMBOL, TOKEN, not_placed, request_id_of, vault_request
 from tests.unit.trading import ASSETS, BreakingStore, FakeBroker, FakeFlags, request_of
 
-WHOLE = ["slot", "begin", "placements.claim", "send", "placements.mark", "book.apply"]
+WHOLE = ["slot", "begin", "placements.claim", "use", "send", "placements.mark", "book.apply"]
 NO_LINK = SourceUnavailable("broker", "placing", "no link")
 UNKNOWN = PlacementUnknown("b1:x:1", "no answer in time")
 FULL = RateLimited("place_order", 12.5)
@@ -45,13 +45,16 @@ class Office:
         self.flags = FakeFlags(self.log)
         self.terms = vault_request()
         self.guards: Wait | Exception | None = None
+        self.place_until = utc_now() + timedelta(hours=1)
         self.headroom = Headroom(payout=10**12, cash=Decimal(10**6), shares=100)
 
     async def check(self, message: PlaceOrderInput) -> Ready | Wait:
         if isinstance(self.guards, Exception):
             raise self.guards
         plan = Plan(quantity=5, price=Decimal(199), cash=Decimal(995), payout=10**9)
-        return self.guards or Ready(self.terms, ASSETS.of_token(TOKEN), plan, self.headroom)
+        return self.guards or Ready(
+            self.terms, ASSETS.of_token(TOKEN), plan, self.headroom, self.place_until
+        )
 
     async def admitted(self, terms: VaultRequest | None = None) -> None:
         self.terms = terms or self.terms
@@ -183,7 +186,7 @@ async def test_hold__met__claims_nothing_and_says_why(office: Office) -> None:
     held = await office.place()
     assert (held.outcome, held.retry_seconds) == (PlaceOutcome.HELD, 0.0)
     assert "lunch" in held.detail
-    assert office.log == ["slot", "begin"]
+    assert office.log == ["slot", "begin", "drop"]
     assert await office.claims() == []
 
 
@@ -200,12 +203,30 @@ async def test_redis__down_before_the_claim__is_an_outage(office: Office, doing:
     assert office.broker.sent == []
 
 
+async def test_redis__down_before_the_send__spends_the_attempt_only(office: Office) -> None:
+    office.flags.down = {"use"}
+    assert (await office.place()).outcome is PlaceOutcome.SOURCE_DOWN
+    (claim,) = await office.claims()
+    assert claim.state is ClaimState.VOID
+    assert office.broker.sent == []
+
+
+async def test_deadline__nearer_than_the_send_window__bounds_the_send(office: Office) -> None:
+    office.place_until = utc_now() + timedelta(seconds=3)
+    await office.place()
+    ((_, seconds),) = office.broker.sent
+    assert 2 < seconds <= 3
+    (claim,) = await office.claims()
+    assert claim.send_by <= office.place_until.replace(tzinfo=None)
+
+
 async def test_headroom__missing__sends_nothing_and_is_not_in_flight(office: Office) -> None:
     office.headroom = Headroom(payout=0, cash=Decimal(994), shares=0)
     short = await office.place()
     assert (short.outcome, short.attempt_used) == (PlaceOutcome.NO_HEADROOM, False)
     assert office.broker.sent == []
     assert office.flags.in_flight == set()
+    assert office.flags.slots == set(), "what is not sent takes nobody's turn"
     assert await office.claims() == []
 
 
@@ -284,7 +305,8 @@ async def test_broker__proves_that_nothing_left__spends_the_attempt_only(
     assert (unsent.outcome, unsent.attempt_used) == (outcome, True)
     assert unsent.retry_seconds == seconds
     (claim,) = await office.claims()
-    assert claim.state is ClaimState.ABSENT
+    assert claim.state is ClaimState.VOID
+    assert office.flags.slots == set()
     office.broker.error, office.broker.not_sent = None, False
     assert (await office.place(attempt=2)).outcome is PlaceOutcome.PLACED
 

@@ -85,10 +85,21 @@ class FakeFlags:
         self.answer: Refusal | None = None
         self.down: set[str] = set()
         self.in_flight: set[str] = set()
+        self.slots: set[str] = set()
 
     async def take_slot(self, account: str, call: str, *_: float) -> float:
         self._ask("slot")
+        if not self.wait:
+            self.slots.add(call)
         return self.wait
+
+    async def use_slot(self, account: str, call: str, member: str, *_: float) -> float:
+        self._ask("use")
+        return 0.0
+
+    async def drop_slot(self, account: str, call: str, member: str) -> None:
+        self._ask("drop")
+        self.slots.discard(call)
 
     async def begin_placement(
         self, remark: str, side: Side, symbol: str, expires_seconds: float

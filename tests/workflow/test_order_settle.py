@@ -3,14 +3,14 @@
 import pytest
 
 from models.broker import BrokerStatus
-from models.messages import EnqueueInput, PlaceOrderInput, PlaceOrderResult, PlaceOutcome
+from models.messages import ClaimView, EnqueueInput, PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.order import Reason, Stage
-from models.records import ItemKind
+from models.records import ClaimState, ItemKind
 from models.requests import VaultStatus
 from tests.builders import ended, filled, not_placed
 from tests.fakes import World
 from tests.waiting import eventually
-from tests.workflow.desk import Desk, completed, first_run, moments, scheduled
+from tests.workflow.desk import Desk, completed, events, first_run, moments, scheduled
 
 SETTLED = [(ItemKind.SETTLE, Reason.NONE)]
 FOUR = ["admit", "place_order", "enqueue_settlement", "close_order"]
@@ -80,15 +80,73 @@ async def test_step__fails_many_times__is_repeated_until_it_does_not(desk: Desk,
 async def test_item__not_provable_yet__is_asked_for_again_ever_more_slowly(
     any_desk: Desk,
 ) -> None:
+    """Each time from the first look on: what blocks the refund may be found and followed."""
     world = await any_desk.world()
-    world.places = [not_placed(PlaceOutcome.REFUND, reason=Reason.TOO_SMALL)]
+    world.places = [not_placed(PlaceOutcome.REFUND, reason=Reason.TOO_SMALL)] * 9
     world.refusals = ["an attempt can still fill"] * 8
     handle = await any_desk.start(world)
     outcome = await handle.result()
     assert outcome.status is VaultStatus.REFUNDED
     assert world.item_kinds == [(ItemKind.REFUND, Reason.TOO_SMALL)] * 9
+    assert world.names.count("admit") == 9
     (ended_at,) = await moments(handle, "WORKFLOW_EXECUTION_COMPLETED")
     assert 200 < ended_at < 300
+
+
+async def test_refund__refused_for_an_attempt_nobody_follows__follows_it(any_desk: Desk) -> None:
+    """After a reset the run knows of attempt 1; attempt 2 works at the broker."""
+    world = await any_desk.world()
+
+    def refused(message: PlaceOrderInput) -> PlaceOrderResult:
+        world.claims = (
+            ClaimView(attempt=1, state=ClaimState.ABSENT, remark="a"),
+            ClaimView(attempt=2, state=ClaimState.PLACED, remark="b"),
+        )
+        return not_placed(PlaceOutcome.REFUND, reason=Reason.NOT_FILLED)
+
+    world.places = [refused]
+    world.refusals = ["attempt 2 is WORKING at the broker"]
+    world.resolves = [world.found(world.order(2))]
+    handle = await any_desk.start(world)
+    await eventually(lambda: "resolve_placement" in world.names)
+    await world.push(filled(world.order(2)))
+    outcome = await handle.result()
+    assert outcome.status is VaultStatus.SETTLED
+    assert world.attempts == [1]
+    assert [kind for kind, _ in world.item_kinds] == [ItemKind.REFUND, ItemKind.SETTLE]
+
+
+async def test_orders__ended_unasked_and_unfilled__are_placed_ever_more_slowly(
+    desk: Desk,
+) -> None:
+    world = await desk.world()
+
+    async def dies(message: PlaceOrderInput) -> PlaceOrderResult:
+        placed = world.works(message)
+        await world.push(world.order(message.attempt, status=BrokerStatus.CANCELLED))
+        return placed
+
+    world.places = [dies] * 5
+    handle = await desk.start(world)
+    outcome = await handle.result()
+    assert outcome.status is VaultStatus.SETTLED
+    assert world.attempts == [1, 2, 3, 4, 5, 6]
+    assert world.retry_count == 0, "no answer of the broker's was a no"
+    (ended_at,) = await moments(handle, "WORKFLOW_EXECUTION_COMPLETED")
+    assert 5 + 10 + 20 + 30 + 30 <= ended_at < 120
+
+
+async def test_settled__payout_is_still_owed__shows_it_until_it_is_paid(any_desk: Desk) -> None:
+    world = await any_desk.world()
+    world.owed = 4
+    handle = await any_desk.start(world)
+    outcome = await handle.result()
+    assert (outcome.status, outcome.stage) == (VaultStatus.SETTLED, Stage.SETTLED)
+    assert world.names.count("close_order") == 5
+    upserts = await events(handle, "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES")
+    assert len(upserts) == 1
+    (ended_at,) = await moments(handle, "WORKFLOW_EXECUTION_COMPLETED")
+    assert 60 + 90 + 135 + 202 <= ended_at < 520
 
 
 def told_wrongly(world: World, truth: BrokerStatus) -> None:
