@@ -1,6 +1,8 @@
 """How a mismatch is named and told: the same one has the same key in every run. Pure."""
 
-from models.cases import HouseDue
+from collections.abc import Iterable
+
+from models.cases import Case, HouseDue
 from models.drafts import Observation
 from models.invariants import Violation
 from models.records import HousePosition
@@ -14,8 +16,11 @@ ITEM_REFUSED = "ITEM_REFUSED"
 ITEM_STUCK = "ITEM_STUCK"
 POSITION = "POSITION"
 MONEY = "MONEY"
+OWED = "OWED"
+BOOK_STALE = "BOOK_STALE"
 KINDS = (
-    NO_WORKFLOW, HOUSE, HOUSE_STALE, ROW, ORDERS, ITEM_REFUSED, ITEM_STUCK, POSITION, MONEY,
+    NO_WORKFLOW, HOUSE, HOUSE_STALE, ROW, ORDERS, ITEM_REFUSED, ITEM_STUCK, POSITION, MONEY, OWED,
+    BOOK_STALE,
 )  # fmt: skip
 _KEY_LENGTH = 191
 
@@ -47,3 +52,15 @@ def no_longer_due(row: HousePosition) -> HouseDue:
         quantity=row.quantity,
         cost=row.cost,
     )
+
+
+def strangers(case: Case) -> Iterable[Observation]:
+    """Orders of a request that neither vault nor store were asked about.
+
+    A lost database forgets requests that have long ended: their fills back tokens, so what nobody
+    knows is never booked to the house, only held and told.
+    """
+    for order in case.orders:
+        if order.filled or not order.dead:
+            detail = f"order {order.order_id} is of a request that nobody here knows"
+            yield Observation(f"orders:{case.request_id}:{order.order_id}", ORDERS, detail)

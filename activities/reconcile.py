@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.beating import beating
 from activities.clock import utc_now
 from activities.observations import (
+    BOOK_STALE,
     HOUSE,
     HOUSE_STALE,
     ITEM_REFUSED,
@@ -19,17 +20,20 @@ from activities.observations import (
     MONEY,
     NO_WORKFLOW,
     ORDERS,
+    OWED,
     POSITION,
     ROW,
     due_words,
     house_key,
     no_longer_due,
     observed,
+    strangers,
 )
 from activities.reconcile_view import ReconcileReader, View, busy
 from models.assets import AssetBook, UnknownAsset
 from models.cases import FOREIGN, Case, HouseDue, house_due, house_missing
 from models.chain import RejectionKind
+from models.columns import naive_utc
 from models.control import HoldCommand, HoldKind
 from models.drafts import Observation
 from models.errors import Conflict
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
 
 _NUDGED = frozenset({NO_WORKFLOW})
 _ALARMED = "alarmed"
+_BOOK_AGE = timedelta(minutes=1)
 _WAITING = frozenset({ItemState.PENDING, ItemState.SENT})
 
 
@@ -93,6 +98,9 @@ class ReconcileActivities:
 
     async def _run(self) -> ReconcileResult:
         run = await self._store.findings.next_run()
+        if activity.info().attempt > 1:
+            # A second try of one run must not count as the second of two runs.
+            run -= 1
         view = await self._reader.read()
         missing = self._without_workflow(view)
         due, stale = await self._house(view)
@@ -158,7 +166,7 @@ class ReconcileActivities:
 
     async def _house(self, view: View) -> tuple[dict[str, HouseDue], list[HouseDue]]:
         """Fills that no request may claim and that are not booked yet; and what is too much."""
-        quiet = {case.request_id: case for case in view.cases if not busy(case)}
+        quiet = {case.request_id: case for case in view.cases if case.asked and not busy(case)}
         due = [one for case in quiet.values() for one in house_due(case)]
         named = {one.broker_order_id for one in due}
         booked = [row for one in sorted(named) for row in await self._store.house.booked(one)]
@@ -175,7 +183,8 @@ class ReconcileActivities:
 
     def _rows(self, view: View) -> Iterable[Observation]:
         """Rows that say another end than the vault, and orders that should not be."""
-        quiet = [case for case in view.cases if not busy(case)]
+        yield from (seen for case in view.cases if not case.asked for seen in strangers(case))
+        quiet = [case for case in view.cases if case.asked and not busy(case)]
         told = [case for case in quiet if _says_an_end(case)]
         yield from (observed(ROW, violation) for violation in ended_once(told))
         broken = orders_claimed(quiet, view.house)
@@ -194,6 +203,12 @@ class ReconcileActivities:
         """Invariants 2 and 3, as far as what is in flight leaves them decidable."""
         for violation in money_holds(view.books, view.open):
             yield observed(MONEY, violation)
+        if view.books.owed:
+            detail = f"{view.books.owed} USDT units are owed, {view.books.free} are free"
+            yield Observation("owed:vault", OWED, detail)
+        if view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE:
+            detail = f"the broker's book was last read at {view.book_read_at}"
+            yield Observation("book:stale", BOOK_STALE, detail)
         for symbol, supply in view.supply.items():
             if view.positions is None:
                 return

@@ -36,6 +36,7 @@ class View:
     """One look at everything. positions None: the broker could not be asked.
 
     unsure: whole shares by symbol that may be on either side of the comparison just now.
+    book_read_at: when the newest complete read of the broker's book began, naive UTC.
     """
 
     head: BlockRef
@@ -48,6 +49,7 @@ class View:
     positions: Mapping[str, int] | None
     house: Sequence[HousePosition]
     unsure: Mapping[str, int]
+    book_read_at: datetime | None
 
 
 class ReconcileReader:
@@ -99,6 +101,7 @@ class ReconcileReader:
         )
         orders |= {order.order_id: order for order in records.orders}
         cases = await self._cases(requests, records, list(orders.values()), head, final)
+        snapshot = await self._store.book.latest_snapshot()
         return View(
             head=head,
             open=[request for request in requests if request.status is VaultStatus.OPEN],
@@ -110,6 +113,7 @@ class ReconcileReader:
             positions=positions,
             house=await self._store.house.unresolved(),
             unsure=await self._unsure(cases),
+            book_read_at=snapshot.begun_at if snapshot is not None else None,
         )
 
     async def _positions(self) -> dict[str, int] | None:

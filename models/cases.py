@@ -30,6 +30,7 @@ class Case:
     item: SettlementItem | None = None
     claims: tuple[Placement, ...] = ()
     orders: tuple[BrokerOrder, ...] = ()
+    asked: bool = True
 
     def claim_of(self, order: BrokerOrder) -> Placement | None:
         """The claim that allowed an order; a burnt one allowed nothing."""
@@ -189,6 +190,7 @@ def make_cases(
         Case(
             request_id=request_id,
             status=known.get(request_id, VaultStatus.NONE),
+            asked=request_id in known,
             terms=terms_of.get(request_id),
             row=row_of.get(request_id),
             item=item_of.get(request_id),

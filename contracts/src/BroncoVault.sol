@@ -69,7 +69,7 @@ contract BroncoVault is VaultRequests {
             if (code != Rejection.None) emit SettlementRejected(item.n, item.id, code);
         }
         // What deposits just freed goes to who waits longest; nobody needs to call for it.
-        _payOwed(OWED_PER_BATCH, OWED_GAS);
+        if (_owedTotal != 0) _payOwed(OWED_PER_BATCH, OWED_GAS);
     }
 
     /// @notice Take the escrow back when `reclaimAt` has passed. Nothing can pause this.

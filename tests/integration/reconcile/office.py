@@ -1,6 +1,7 @@
 """A whole desk for reconcile: real vault, store and Temporal; the broker's positions are played."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from activities.reconcile_view import ReconcileReader
 from clients.gateway import WorkflowGateway
 from clients.shares import ShareReader
 from models.assets import Asset, AssetBook
-from models.broker import BrokerOrder, BrokerStatus, Position
+from models.broker import BookSnapshot, BrokerOrder, BrokerStatus, Position
 from models.control import HoldCommand
 from models.drafts import ClaimDraft, ClaimKind, Headroom
 from models.errors import SourceUnavailable
@@ -86,6 +87,7 @@ class Office:
         self.broker = PlayedBroker()
         self.gateway = HeardGateway(rig.client, rig.workflow_id)
         self.report = Noted()
+        self.book_is_read = True
         chain = rig.desk.chain
         asset = Asset(symbol=SYMBOL, token=chain.shares["AAPL"], feed=chain.feeds["AAPL"])
         assets = AssetBook(assets=(asset,))
@@ -109,8 +111,27 @@ class Office:
             stuck_after=timedelta(milliseconds=200),
         )
 
-    async def run(self) -> ReconcileResult:
-        result: ReconcileResult = await ActivityEnvironment().run(self.activities.reconcile)
+    async def run(self, attempt: int = 1) -> ReconcileResult:
+        """One run; the broker's book was read just before, unless a test says otherwise."""
+        if self.book_is_read:
+            await self.book_read(datetime.now(UTC))
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt)
+        return await self._run(environment)
+
+    async def book_read(self, begun_at: datetime) -> None:
+        read = BookSnapshot(
+            orders=(),
+            begun_at=begun_at,
+            ended_at=begun_at,
+            connection=1,
+            connected_at=begun_at,
+            complete=True,
+        )
+        await self.store.book.record_snapshot(read)
+
+    async def _run(self, environment: ActivityEnvironment) -> ReconcileResult:
+        result: ReconcileResult = await environment.run(self.activities.reconcile)
         return result
 
     # --- what an order workflow would have done

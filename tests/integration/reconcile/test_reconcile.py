@@ -1,16 +1,18 @@
 """Each mismatch is found, needs two runs, and leads to a nudge, a booking or an alarm, no more."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from clients.wallet import USDT
 from models.broker import BrokerStatus
 from models.order import OrderStatus, Stage
 from models.records import ItemState
 from models.requests import VaultRequest
 from tests.integration.reconcile.office import SYMBOL, Office
 from tests.integration.settlement.rig import Rig
-from tests.integration.vault.desk import DOLLAR, bought, refund
+from tests.integration.vault.desk import DOLLAR, SHARE, bought, refund, sold
 from tests.waiting import eventually
 
 
@@ -184,6 +186,17 @@ async def test_order__with_our_remark_but_no_claim__is_booked_held_and_alarmed(
     assert {hold.key for hold in office.gateway.holds} == {f"house:{SYMBOL}", f"orders:{SYMBOL}"}
 
 
+async def test_order__of_a_request_nobody_knows__is_held_and_never_booked(office: Office) -> None:
+    """A lost database forgets requests that ended long ago; their fills back tokens."""
+    request = await placed(office)
+    unknown = request.model_copy(update={"request_id": "0x" + "ab" * 32})
+    await office.reported(unknown, 5, order_id="F-old", quantity=5)
+    office.broker.shares = 6
+    await twice(office)
+    assert await house(office) == []
+    assert "ORDERS" in office.report.kinds
+
+
 async def test_order__without_our_remark__is_nobodys_business(office: Office) -> None:
     request = await open_request(office)
     await office.reported(request, 0, BrokerStatus.WORKING, remark="by hand", order_id="H1")
@@ -213,6 +226,37 @@ async def test_positions__a_share_too_many_twice__is_an_alarm_once(office: Offic
     await twice(office)
     assert office.report.kinds == ["POSITION"]
     assert office.report.standing == {"POSITION": 1}
+
+
+async def test_mismatch__seen_by_two_tries_of_one_run__does_not_count_yet(office: Office) -> None:
+    """Temporal tries a run again within seconds; what is on its way then is no finding."""
+    office.broker.shares = 2
+    await office.run()
+    await office.run(attempt=2)
+    assert office.report.kinds == []
+    await office.run()
+    assert office.report.kinds == ["POSITION"]
+
+
+async def test_book__not_read_for_long__is_an_alarm(office: Office) -> None:
+    office.book_is_read = False
+    await office.book_read(datetime.now(UTC) - timedelta(minutes=2))
+    await twice(office)
+    assert office.report.kinds == ["BOOK_STALE"]
+
+
+async def test_vault__owes_a_payout__is_an_alarm_until_it_is_paid(office: Office) -> None:
+    desk = office.rig.desk
+    await desk.holder(desk.alice, 1)
+    request = await desk.redeem(desk.alice, SHARE)
+    await desk.empty_the_vault()
+    await desk.settle([sold(request, 1)])
+    await twice(office)
+    assert "OWED" in office.report.kinds
+    await desk.treasurer.send(USDT, desk.usdt, "transfer", desk.address, 10**9)
+    await desk.settle([])
+    await office.run()
+    assert "OWED" not in office.report.standing
 
 
 async def test_positions__wrong_every_other_run__is_no_finding(office: Office) -> None:

@@ -221,7 +221,7 @@ async def test_settle__nothing_but_debts__pays_three_of_them(desk: Desk) -> None
     await desk.settle([sold(request, 1) for request in waiting])
     await fund(desk, 10 * PAYOUT)
 
-    receipt = await desk.settle([], [])
+    receipt = await desk.settle([])
 
     assert [(e.name, e.n) for e in receipt.events] == [("OwedPaid", r.n) for r in waiting[:3]]
     assert (await desk.books()).owed == PAYOUT
