@@ -9,6 +9,7 @@ from temporalio import activity
 
 from activities.clock import unix_now, utc_now
 from activities.lookup import read_request
+from activities.pricing import indicative
 from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
 from activities.rows import show
 from activities.settling import Decline, settlement_item
@@ -80,7 +81,8 @@ class OrderActivities:
         if terms is None:
             return await self._admit_vanished(message.request, head)
         symbol = self._symbol(terms.asset)
-        admission = await self._admit(terms, message.request, symbol)
+        quote = await self._indicative(terms, head)
+        admission = await self._admit(terms, message.request, symbol, quote)
         return AdmitResult(
             terms=terms,
             head=head,
@@ -91,6 +93,7 @@ class OrderActivities:
             retry_count=admission.order.retry_count,
             claims=tuple(claim_view(claim) for claim in admission.claims),
             item=item_view(admission.item),
+            indicative=quote,
         )
 
     @activity.defn(name="read_request")
@@ -207,9 +210,21 @@ class OrderActivities:
         if row.stage is not changes["stage"]:
             await self._update(request, row.version + 1, changes, audit)
 
-    async def _admit(self, terms: VaultRequest, request: OrderRequest, symbol: str) -> Admission:
+    async def _indicative(self, terms: VaultRequest, head: BlockRef) -> str:
+        """It only informs, so a feed that cannot be read holds nothing up here."""
+        try:
+            price = await self._vault.reference_price(terms.asset, head)
+            _, decimals = await self._vault.usdt(head)
+        except SourceUnavailable:
+            price, decimals = 0, 0
+        return indicative(terms, price, decimals)
+
+    async def _admit(
+        self, terms: VaultRequest, request: OrderRequest, symbol: str, quote: str = ""
+    ) -> Admission:
         return await self._store.orders.admit(
             terms,
+            quote=quote,
             workflow_id=order_workflow_id(request.chain_id, request.vault, request.request_id),
             symbol=symbol,
             tx_hash=request.tx_hash or await self._tx_hash(terms),

@@ -13,6 +13,8 @@ from models.money import (
     band_edges,
     broker_buy_limit,
     broker_sell_limit,
+    plain_decimal,
+    units_to_usd,
     usd_to_units_up,
     whole_shares,
 )
@@ -49,6 +51,21 @@ class Prices:
     reference: Decimal
     band_bps: int
     decimals: int
+
+
+def indicative(terms: VaultRequest, price: int, decimals: int) -> str:
+    """What a request would come to at the feed's price (USDT units per share), in words.
+
+    Binds nobody: the price that counts is asked for when the order is placed, within the limit.
+    """
+    if price <= 0:
+        return "no reference price now"
+    usd = plain_decimal(units_to_usd(price, decimals))
+    if terms.side is Side.SELL:
+        shares = whole_shares(terms.amount)
+    else:
+        shares = affordable_shares(terms.amount, usd, terms.fee_bps, decimals)
+    return f"about {shares} shares at {usd} USDT"
 
 
 def plan(terms: VaultRequest, asset: Asset, prices: Prices) -> Plan | Unservable:

@@ -75,6 +75,7 @@ class AdmitResult(Message):
     """What a run begins with. terms is None when the vault (both endpoints) has no such request.
 
     version: first version this run may write. confirmations: blocks still missing for the amount.
+    indicative: what it would come to at the feed's price, in words.
     """
 
     terms: VaultRequest | None
@@ -86,6 +87,7 @@ class AdmitResult(Message):
     retry_count: int = 0
     claims: tuple[ClaimView, ...] = ()
     item: ItemView | None = None
+    indicative: str = ""
 
 
 class ReadRequestInput(Message):

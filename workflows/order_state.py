@@ -35,6 +35,7 @@ class OrderState:
         self.request = request
         self.policy = OrderPolicy()
         self.deadline = 0
+        self.indicative = ""
         self.attempt = 1
         self.tries = 0
         self.stage = Stage.CONFIRMING
@@ -114,7 +115,8 @@ class OrderState:
     def show(self, stage: Stage, words: str) -> None:
         """Say in the Temporal Web UI what the order waits for."""
         self.stage = stage
-        workflow.set_current_details(f"**{stage.value}** {words}")
+        quote = f"  \nquoted: {self.indicative}" if self.indicative else ""
+        workflow.set_current_details(f"**{stage.value}** {words}{quote}")
 
     def show_waiting(self, stage: Stage, words: str) -> None:
         """The same, and findable by search attribute: only for waits, each costs an action."""

@@ -55,6 +55,7 @@ class OrderSteps:
         )
         state.policy = admitted.policy
         state.tries = admitted.retry_count
+        state.indicative = admitted.indicative
         state.begin_versions(admitted.version)
         if workflow.memo_value(_CANCEL, default=False):
             state.cancel()

@@ -4,6 +4,7 @@ Before a fill the way out is back; after a fill the only way is forward.
 """
 
 from temporalio import workflow
+from temporalio.common import Priority
 from temporalio.exceptions import ActivityError, TimeoutType
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
@@ -22,7 +23,7 @@ from models.messages import (
 )
 from models.order import Reason, Stage
 from models.records import ClaimState, ItemKind
-from models.requests import QUEUE_CONTROL, QUEUE_PLACE, VaultStatus
+from models.requests import QUEUE_CONTROL, QUEUE_PLACE, OrderRequest, Side, VaultStatus
 from workflows.order_follow import OrderFollow
 from workflows.order_gate import SLOWEST_RETRY_SECONDS, WAIT_STAGES, OrderGate
 from workflows.order_state import over
@@ -30,6 +31,8 @@ from workflows.order_steps import ENDED, OrderSteps
 from workflows.policies import ASK, once
 
 _FIRST_LOOK_SECONDS = 2.0
+# https://docs.temporal.io/develop/task-queue-priority-fairness: longer keys are refused.
+_FAIRNESS_BYTES = 64
 _MAY_BE_THERE = frozenset({ClaimState.CLAIMED, ClaimState.PLACED})
 
 
@@ -139,6 +142,7 @@ class OrderTrade:
                 message,
                 task_queue=QUEUE_PLACE,
                 summary=f"attempt {message.attempt}",
+                priority=_turn(state.request),
                 **once(state.policy.place_timeout),
             )
         )
@@ -253,6 +257,12 @@ class OrderTrade:
             pause = min(pause, max(SLOWEST_RETRY_SECONDS, state.policy.try_pause))
             await self.steps.pause(min(pause, state.until_expiry()))
         return AGAIN
+
+
+def _turn(request: OrderRequest) -> Priority:
+    """Fair by owner; a redeem weighs three deposits, since its owner waits for money."""
+    weight = 3.0 if request.side is Side.SELL else 1.0
+    return Priority(fairness_key=request.user[:_FAIRNESS_BYTES], fairness_weight=weight)
 
 
 def _never_began(error: ActivityError) -> bool:

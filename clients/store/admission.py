@@ -23,6 +23,7 @@ def admit(
     symbol: str,
     tx_hash: str,
     now: datetime,
+    quote: str = "",
 ) -> Admission:
     """Insert or find the row and begin its next epoch of versions."""
     row = _locked(session, terms)
@@ -30,7 +31,7 @@ def admit(
         row = _new_row(terms, workflow_id, symbol, tx_hash, now)
         session.add(row)
         insert_absent(session, _event(terms, tx_hash, now), "request_id")
-        write_audit(session, _admitted(terms, symbol), now)
+        write_audit(session, _admitted(terms, symbol, quote), now)
     else:
         row.version = next_epoch(row.version)
         row.tx_hash = row.tx_hash or tx_hash.lower()
@@ -119,7 +120,7 @@ def _event(terms: VaultRequest, tx_hash: str, now: datetime) -> ChainEvent:
     )
 
 
-def _admitted(terms: VaultRequest, symbol: str) -> AuditDraft:
+def _admitted(terms: VaultRequest, symbol: str, quote: str) -> AuditDraft:
     return AuditDraft(
         event_key=f"admit:{terms.chain_id}:{terms.vault.lower()}:{terms.request_id.lower()}",
         action="order.admitted",
@@ -132,6 +133,7 @@ def _admitted(terms: VaultRequest, symbol: str) -> AuditDraft:
             "amount": str(terms.amount),
             "limit_price": str(terms.limit_price),
             "deadline": terms.deadline,
+            "indicative": quote,
         },
     )
 

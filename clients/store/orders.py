@@ -39,12 +39,20 @@ class Orders:
         self._database = database
 
     async def admit(
-        self, terms: VaultRequest, *, workflow_id: str, symbol: str, tx_hash: str, now: datetime
+        self,
+        terms: VaultRequest,
+        *,
+        workflow_id: str,
+        symbol: str,
+        tx_hash: str,
+        now: datetime,
+        quote: str = "",
     ) -> Admission:
         """Have a row for the request, and a version range of its own for this run.
 
         Writes row, chain event and audit entry when absent. Each call starts a new epoch of 2^20
         versions, so a run always wins over the ones before it. An ORPHANED row is reopened.
+        quote: the indicative price in words, for the audit entry.
         """
         moment = naive_utc(now)
         return await self._database.write(
@@ -56,6 +64,7 @@ class Orders:
                 symbol=symbol,
                 tx_hash=tx_hash,
                 now=moment,
+                quote=quote,
             ),
         )
 

@@ -367,6 +367,49 @@ async def test_void__only_the_broker_remembers__is_placed(store: Store) -> None:
     assert await void(store, request) is ClaimState.PLACED
 
 
+async def test_claim__burnt_by_a_store_that_forgot_it__is_placed_once_the_book_tells(
+    store: Store,
+) -> None:
+    """The book was not read yet when a restored store took the attempt for never sent."""
+    request = new_request_id()
+    assert await void(store, request) is ClaimState.VOID
+    order = broker_order("B9", remark=remark_of(request, 1), quantity=4)
+    await store.book.apply([order], NOW)
+
+    assert await void(store, request) is ClaimState.PLACED
+    (row,) = await store.placements.of_request(request)
+    assert (row.broker_order_id, row.quantity, row.released_at) == ("B9", 4, None)
+
+
+async def test_claim__unsent__is_burnt_and_gives_back_what_it_reserved(store: Store) -> None:
+    request = new_request_id()
+    await store.placements.claim(claim_draft(request, reserved_shares=5), PLENTY, NOW)
+    row = await store.placements.mark(request, 1, ClaimState.VOID, detail="no link", now=NOW)
+
+    assert (row.state, row.detail) == (ClaimState.VOID, "no link")
+    assert (await store.placements.reserved("AAPL")).shares == 0
+
+
+@pytest.mark.parametrize(("filled", "kept"), [(0, 0), (2, 900)])
+async def test_reservation__of_an_order_that_ended__is_kept_only_for_a_fill(
+    store: Store, filled: int, kept: int
+) -> None:
+    """Else the next attempt of a large request would wait for what the one before set aside."""
+    request = new_request_id()
+    room = Headroom(payout=0, cash=Decimal(1000), shares=0)
+    cash = Decimal(900)
+    await store.placements.claim(claim_draft(request, reserved_cash=cash), room, NOW)
+    await store.placements.mark(request, 1, ClaimState.PLACED, broker_order_id="B1", now=NOW)
+    status = BrokerStatus.CANCELLED
+    changes = {"remark": remark_of(request, 1), "status": status, "filled": filled}
+    await store.book.apply([broker_order("B1", **changes)], NOW)
+
+    assert (await store.placements.reserved("AAPL")).cash == kept
+    if not filled:
+        again = claim_draft(request, 2, reserved_cash=cash)
+        assert (await store.placements.claim(again, room, NOW)).kind is ClaimKind.CLAIMED
+
+
 async def test_claim__only_the_broker_remembers_another_attempt__conflicts(store: Store) -> None:
     request = new_request_id()
     await store.book.apply([broker_order("B9", remark=remark_of(request, 2))], NOW)

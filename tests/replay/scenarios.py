@@ -152,6 +152,13 @@ async def refused_item(desk: Desk) -> Handle:
     return await _ended(await desk.start(world))
 
 
+async def owed(desk: Desk) -> Handle:
+    """Sold, and settled by a vault that can pay only later."""
+    world = await _world(desk, 13, Side.SELL)
+    world.owed = 3
+    return await _ended(await desk.start(world))
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     deposit,
     redeem,
@@ -165,4 +172,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     restarted,
     day_end,
     refused_item,
+    owed,
 )

@@ -1,5 +1,7 @@
 """An order's own steps over a real store: rows, versions, reasons, items, ends."""
 
+import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.clock import utc_now
 from activities.orders import OrderActivities
 from clients.store import Store
-from models.broker import BrokerOrder
+from models.broker import BookSnapshot, BrokerOrder
 from models.drafts import ClaimDraft, Headroom
 from models.errors import NotFound, SourceUnavailable
 from models.messages import (
@@ -96,10 +98,19 @@ class Book:
         await self.store.book.apply([order], utc_now())
 
     async def enqueue(
-        self, kind: ItemKind, reason: Reason = Reason.NONE, detail: str = ""
+        self,
+        kind: ItemKind,
+        reason: Reason = Reason.NONE,
+        detail: str = "",
+        began: float = 0.0,
     ) -> EnqueueResult:
         message = EnqueueInput(
-            request=REQUEST, version=self.next(), kind=kind, reason=reason, detail=detail
+            request=REQUEST,
+            version=self.next(),
+            kind=kind,
+            reason=reason,
+            detail=detail,
+            began=began,
         )
         result: EnqueueResult = await self.run("enqueue_settlement", message)
         return result
@@ -232,6 +243,87 @@ async def test_vanished__with_and_without_a_row__ends_orphaned(book: Book) -> No
     await book.admit()
     row = await book.row()
     assert (row.status, row.stage) == (OrderStatus.PENDING, Stage.CONFIRMING)
+
+
+async def test_admit__quotes_at_the_feeds_price__or_says_that_there_is_none(book: Book) -> None:
+    book.vault.terms = vault_request(amount=1_000_000_000)
+    assert (await book.admit()).indicative == "about 5 shares at 190 USDT"
+    (entry, *_) = await book.store.audit.of_request(REQUEST.request_id)
+    assert "about 5 shares at 190 USDT" in entry.data
+    book.vault.reference = 0
+    assert (await book.admit()).indicative == "no reference price now"
+
+
+async def test_row__forgotten_by_the_store__holds_nothing_up_and_is_written_at_the_end(
+    book: Book,
+) -> None:
+    message = RecordStageInput(request=REQUEST, version=7, stage=Stage.HELD)
+    await book.run("record_stage", message)
+    await book.placed(filled(broker_order()))
+    assert (await book.enqueue(ItemKind.SETTLE)).item is not None
+    book.ends(VaultStatus.SETTLED)
+    assert (await book.close()).closed
+    row = await book.row()
+    assert (row.status, row.stage) == (OrderStatus.EXECUTED, Stage.SETTLED)
+    assert row.workflow_id == WORKFLOW_ID
+
+
+async def test_refund__the_store_may_have_forgotten_an_order__waits_for_the_book(
+    book: Book,
+) -> None:
+    """A run on a restored database finds no claims, whatever was sent before."""
+    began = utc_now()
+    await book.admit()
+
+    async def refund() -> EnqueueResult:
+        return await book.enqueue(ItemKind.REFUND, Reason.DEADLINE, began=began.timestamp())
+
+    assert "was not read since this run began" in (await refund()).refused
+    await book.store.book.record_snapshot(read_at(began - timedelta(seconds=1)))
+    assert "was not read since this run began" in (await refund()).refused
+    await book.store.book.record_snapshot(read_at(began + timedelta(seconds=1)))
+    assert (await refund()).item is not None
+
+
+async def test_refund__of_a_request_made_just_now__needs_no_read_of_the_book(book: Book) -> None:
+    await book.admit()
+    book.vault.created_at = int(time.time()) - 60
+    began = utc_now().timestamp()
+    done = await book.enqueue(ItemKind.REFUND, Reason.TOO_SMALL, began=began)
+    assert done.item is not None
+
+
+async def test_close__payout_is_owed__says_so_and_is_not_the_end(book: Book) -> None:
+    await book.admit()
+    await book.placed(filled(broker_order()))
+    item = (await book.enqueue(ItemKind.SETTLE)).item
+    assert item is not None
+    book.ends(VaultStatus.SETTLED)
+    assert book.vault.terms is not None
+    paid, book.vault.terms = book.vault.terms, book.vault.terms.model_copy(update={"owed": 40})
+    for _ in range(2):
+        closed = await book.close()
+        assert (closed.closed, closed.stage) == (False, Stage.OWED)
+    row = await book.row()
+    assert (row.status, row.stage, row.received) == (
+        OrderStatus.EXECUTED,
+        Stage.OWED,
+        item.out - 40,
+    )
+    assert "40 USDT units" in row.waiting_for
+    assert [row] == await book.store.orders.unfinished(row.chain_id, row.vault)
+    book.vault.terms = paid
+    assert (await book.close()).closed
+    row = await book.row()
+    assert (row.stage, row.received, row.waiting_for) == (Stage.SETTLED, item.out, "")
+    entries = [e.action for e in await book.store.audit.of_request(REQUEST.request_id)]
+    assert (entries.count("order.owed"), entries.count("order.settled")) == (1, 1)
+
+
+def read_at(begun: datetime) -> BookSnapshot:
+    return BookSnapshot(
+        orders=(), begun_at=begun, ended_at=begun, connection=1, connected_at=begun, complete=True
+    )
 
 
 async def test_record__a_wait__shows_stage_words_and_tries(book: Book) -> None:

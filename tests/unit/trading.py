@@ -127,6 +127,8 @@ class FakeVault:
     terms: VaultRequest | None = field(default_factory=vault_request)
     at: BlockRef = field(default_factory=block)
     decimals: int = 6
+    reference: int = 190_000_000
+    created_at: int = 0
     chain_id: int = CHAIN_ID
     address: str = VAULT
 
@@ -136,6 +138,12 @@ class FakeVault:
     async def request(self, n: int, at: BlockRef) -> VaultRequest | None:
         assert at == self.at
         return self.terms
+
+    async def reference_price(self, token: str, at: BlockRef) -> int:
+        return self.reference
+
+    async def block(self, number: int) -> BlockRef | None:
+        return BlockRef(number=number, hash="0x", timestamp=self.created_at)
 
     async def usdt(self, at: BlockRef) -> tuple[str, int]:
         return TOKEN, self.decimals
