@@ -9,6 +9,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def from_unix(seconds: float) -> datetime:
+    """Unix seconds in naive UTC."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
 def unix_now() -> float:
     """Now, in Unix seconds."""
     return time.time()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from activities.clock import unix_now, utc_now
+from activities.clock import from_unix, unix_now, utc_now
 from activities.fees import FeeLimits
 from activities.lookup import read_request
 from activities.pricing import Plan, Prices, Unservable, deviation, plan
@@ -183,7 +183,7 @@ class Guards:
             shares = await self._sellable(asset.symbol, reserved.shares)
         headroom = Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
         margin = timedelta(seconds=self._limits.deadline_margin)
-        place_until = datetime.fromtimestamp(terms.deadline, UTC) - margin
+        place_until = from_unix(terms.deadline) - margin
         return Ready(terms, asset, planned, headroom, place_until)
 
     def _unable(self, settler: SettlerState, suggested: Fees) -> str:

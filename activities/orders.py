@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.clock import unix_now, utc_now
+from activities.clock import from_unix, unix_now, utc_now
 from activities.lookup import read_request
 from activities.pricing import indicative
 from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
@@ -282,7 +281,7 @@ class OrderActivities:
         A database that was lost or restored knows no claim of what was sent before. A run that
         began with such a one must see the broker's book first, unless nothing is that old.
         """
-        if not began or await self._store.book.read_since(datetime.fromtimestamp(began, UTC)):
+        if not began or await self._store.book.read_since(from_unix(began)):
             return ""
         block = await self._vault.block(terms.created_block)
         if block is not None and unix_now() - block.timestamp < _TOO_YOUNG_SECONDS:

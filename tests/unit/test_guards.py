@@ -1,6 +1,8 @@
 """What must be true before an order may be sent; whoever cannot be asked lets nothing pass."""
 
+import time
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -339,6 +341,13 @@ async def test_shares__of_the_account__are_never_sold_short(
 async def test_shares__none_of_the_symbol__is_nothing_to_sell(market: Market) -> None:
     market.terms, market.held = vault_request(side=Side.SELL), []
     assert (await ready(market, Side.SELL)).headroom.shares == 0
+
+
+async def test_deadline__less_its_margin__is_the_last_moment_to_send(market: Market) -> None:
+    margin = timedelta(seconds=LIMITS.deadline_margin)
+    assert market.terms is not None
+    left = (await ready(market)).place_until - utc_now() + margin
+    assert abs(left.total_seconds() - (market.terms.deadline - time.time())) < 1
 
 
 async def test_payout__what_is_owed__is_not_free(market: Market) -> None:
