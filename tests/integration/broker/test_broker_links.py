@@ -161,6 +161,20 @@ async def test_frozen__is_noticed_without_anybody_asking__and_ends(desk: Desk) -
     await eventually(desk.healthy)
 
 
+async def test_logged_out__links_go_down__and_come_back(desk: Desk) -> None:
+    await desk.control.fault("logged_out", on=True)
+    await eventually(lambda: not any(link.up for link in desk.client._links), timeout=15)
+
+    async def says_why() -> bool:
+        error, _ = await raises(SourceUnavailable, desk.client.place(ticket(), 1.0))
+        return "no link to its trading servers" in str(error)
+
+    await eventually(says_why)
+    await desk.control.fault("logged_out", on=False)
+    await eventually(desk.healthy)
+    await desk.client.place(ticket(), 1.0)
+
+
 async def test_renew__connection_older_than_the_moment__is_replaced(desk: Desk) -> None:
     moment, before = datetime.now(UTC), desk.client.connection
     await desk.client.renew(moment)
