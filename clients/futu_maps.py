@@ -183,6 +183,8 @@ def symbol_of(code: Any) -> str:
 def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
     """One row of an order list, or one push; None for an order that cannot be one of ours.
 
+    A fill that was taken back counts as none, whatever the row goes on saying was dealt.
+
     Raises:
         SourceUnavailable: a row with our remark cannot be read.
     """
@@ -195,6 +197,8 @@ def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
             BROKER, f"reading order {remark}", f"{row['code']} {row['trd_side']}"
         )
     vendor_status = str(row["order_status"])
+    status = STATUSES.get(vendor_status, BrokerStatus.UNKNOWN)
+    kept = status is not BrokerStatus.FILL_CANCELLED
     return BrokerOrder(
         order_id=str(row["order_id"]),
         remark=remark,
@@ -202,10 +206,10 @@ def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
         side=side,
         quantity=shares(row["qty"]),
         price=amount(row["price"]),
-        status=STATUSES.get(vendor_status, BrokerStatus.UNKNOWN),
+        status=status,
         vendor_status=vendor_status,
-        filled=shares(row["dealt_qty"]),
-        average_price=amount(row["dealt_avg_price"]),
+        filled=shares(row["dealt_qty"]) if kept else 0,
+        average_price=amount(row["dealt_avg_price"]) if kept else Usd(Decimal(0)),
         error=text_of(row["last_err_msg"]),
     )
 

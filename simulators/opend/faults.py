@@ -58,7 +58,8 @@ dropped                    every link is cut                           Disconnec
 late_fill                  a cancelled order fills `quantity` (rest)   FILLED_ALL or more
                                                                        dealt_qty
 over_fill                  fills `quantity` (1) beyond what was asked  dealt_qty > qty
-fill_cancelled             all its fills are reversed                  FILL_CANCELLED
+fill_cancelled             all its fills are reversed; `keep_dealt` =  FILL_CANCELLED,
+                           it is listed with what it had dealt         dealt_qty 0 or as it was
 release_fills              ends hold_fills and lets partial_fill       fills go on
                            orders go on
 =========================  ==========================================  =========================
@@ -80,9 +81,9 @@ REQUEST_FAULTS = frozenset(
         "answer_lost_disconnect",
         "lost_before",
         "silence",
-        "delay",
         "busy_after_execution",
         "answer_then_cut",
+        "delay",
         "late_execution",
     }
 )

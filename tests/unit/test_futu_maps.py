@@ -85,6 +85,14 @@ def test_order_of__a_full_row__keeps_exact_numbers() -> None:
     assert (order.price, order.average_price) == (Decimal("190.01"), Decimal("189.995"))
 
 
+def test_order_of__fill_taken_back__has_none_whatever_the_row_keeps() -> None:
+    kept = row(order_status="FILL_CANCELLED", dealt_qty=3.0, dealt_avg_price=190.01)
+    order = futu_maps.order_of(kept)
+    assert order is not None
+    assert (order.status, order.filled) == (BrokerStatus.FILL_CANCELLED, 0)
+    assert order.average_price == Decimal(0)
+
+
 @pytest.mark.parametrize("empty", ["N/A", math.nan, None, ""])
 def test_order_of__cells_the_client_left_empty__are_zero(empty: Any) -> None:
     order = futu_maps.order_of(

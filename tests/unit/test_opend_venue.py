@@ -288,6 +288,16 @@ def test_fill_cancelled__money_and_shares_go_back_exactly() -> None:
     assert sum(fill.quantity for fill in d.venue.book.fills) == 0
 
 
+def test_fill_cancelled__keep_dealt__shows_a_fill_that_is_gone(tmp_path: Path) -> None:
+    d = desk(state=tmp_path / "state.db")
+    order = d.place()
+    d.clock.run()
+    d.venue.matcher.reverse_fills(order, keep_dealt=True)
+    assert (order.filled, order.shown_filled, d.held()) == (0, 10, 0)
+    d.venue.close()
+    assert desk(state=tmp_path / "state.db").venue.book.orders[order.id] == order
+
+
 def test_state_file__reopened__orders_money_and_numbering_go_on(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     first = desk(state=file)

@@ -329,6 +329,18 @@ async def test_fill_cancelled__shares_and_money_return(rig: Rig) -> None:
     assert (await rig.control.account()).cash == Decimal(1_000_000)
 
 
+async def test_fill_cancelled__keep_dealt__row_and_push_go_on_showing_the_fill(rig: Rig) -> None:
+    order_id = await rig.placed()
+    await eventually(lambda: rig.is_at(order_id, "FILLED_ALL"))
+    dealt = (await rig.rows("order_list_query"))[0]["dealt_avg_price"]
+    await rig.control.fault("fill_cancelled", order_id=order_id, keep_dealt=True)
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == ["FILL_CANCELLED"])
+    (listed,) = await rig.rows("order_list_query")
+    for row in (listed, rig.pushes[-1]):
+        assert (row["dealt_qty"], row["dealt_avg_price"]) == (10.0, dealt)
+    assert (await rig.control.account()).cash == Decimal(1_000_000)
+
+
 async def test_subscription__second_set_of_accounts__replaces_the_first(rig: Rig) -> None:
     async with raw_client(rig.server.port) as client:
         for accounts in ([1002], [1001]):
