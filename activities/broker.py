@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.clock import utc_now
+from activities.rows import show
 from models.drafts import AuditDraft
-from models.errors import NotFound, RateLimited
+from models.errors import NotFound, RateLimited, SourceUnavailable
 from models.messages import CancelOrderInput, CancelOrderResult
 from models.order import Stage
 from models.requests import remark_of
@@ -43,7 +44,8 @@ class BrokerActivities:
     async def cancel_order(self, message: CancelOrderInput) -> CancelOrderResult:
         """Ask the broker to cancel; the book, not this answer, says whether it happened.
 
-        Asking twice is harmless. A full window is waited out by Temporal, not here.
+        Asking twice is harmless. A full window is waited out by Temporal, not here; without Redis
+        OpenD alone guards it.
         """
         known = await self._store.book.by_order_id(message.broker_order_id)
         if known is not None and known.dead:
@@ -61,25 +63,27 @@ class BrokerActivities:
 
     async def _take_slot(self) -> None:
         limit, window, gap = self._change_window
-        wait = await self._flags.take_slot(self._broker.account, CHANGE_CALL, limit, window, gap)
+        account, wait = self._broker.account, 0.0
+        # An order that cannot be cancelled goes on filling, so this does not fail closed: a cancel
+        # too many is refused by OpenD and comes back as RateLimited.
+        with suppress(SourceUnavailable):
+            wait = await self._flags.take_slot(account, CHANGE_CALL, limit, window, gap)
         if wait > 0:
             raise _later(RateLimited("cancel_order", wait))
 
     async def _record(self, message: CancelOrderInput) -> None:
         request, remark = message.request, remark_of(message.request.request_id, message.attempt)
-        await self._store.orders.update(
-            request.chain_id,
-            request.vault,
-            request.request_id,
+        await show(
+            self._store,
+            request,
             message.version,
             {"stage": Stage.CANCELLING, "waiting_for": "the broker's word on our cancel"},
-            audit=AuditDraft(
+            AuditDraft(
                 event_key=f"cancel:{remark}:{message.version}",
                 action="order.cancel_asked",
                 request_id=request.request_id,
                 data={"broker_order_id": message.broker_order_id, "why": message.why},
             ),
-            now=utc_now(),
         )
 
 

@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 from activities.clock import utc_now
 from activities.order_news import OrderNews
 from activities.ports import WatchProblem
-from models.broker import BrokerOrder
+from models.broker import LONGEST_LOOK_BACK, LOOK_BACK, BrokerOrder
 from models.errors import RateLimited, RetryableError, SourceUnavailable
 from models.records import ClaimState
 from models.watch import WatchBrokerInput
@@ -43,8 +43,6 @@ _REST_FACTOR = 4.0
 _STUCK_SECONDS = 120.0
 _CANCEL_AGAIN_SECONDS = 0.2
 _TOLD_AGAIN = timedelta(minutes=2)
-# The order list may have lost yesterday's orders, in a zone that may be a day ahead.
-_HISTORY = timedelta(days=1)
 
 
 class BrokerWatchActivities:
@@ -133,6 +131,7 @@ class BrokerWatch:
         self._heard: list[BrokerOrder] = []
         self._something = asyncio.Event()
         self._seen: dict[str, BrokerOrder] = {}
+        self._alive: set[str] = set()
         self._list_at = self._book_at = 0.0
         self._moved = {"telling": time.monotonic(), "reading": time.monotonic()}
         self._problem = {"telling": "", "reading": "not asked yet"}
@@ -246,26 +245,30 @@ class BrokerWatch:
         self._list_at = _next(began, self._pace.list_seconds)
 
     async def _read_book(self) -> None:
-        """Everything, from the broker's servers, as far back as an open claim may need it."""
-        since = await self._renew()
+        """Everything, from the broker's servers, as far back as there is an end to be learned."""
+        await self._renew()
+        since = await self._since()
         began = time.monotonic()
         snapshot = await self._broker.snapshot(since)
         self._changed(await self._store.book.apply_snapshot(snapshot))
+        self._alive = {order.order_id for order in snapshot.orders if order.alive}
         self._reads += 1
         self._book_at = _next(began, self._pace.snapshot_seconds)
         self._list_at = max(self._list_at, _next(began, self._pace.list_seconds))
 
-    async def _renew(self) -> datetime:
-        """Absence counts only on a connection that was made after the order could be sent last.
-
-        Returns when the oldest order was sent that a claim still asks about.
-        """
+    async def _renew(self) -> None:
+        """Absence counts only on a connection that was made after the order could be sent last."""
         now = utc_now()
         claims = await self._store.placements.open_claims()
         lost = [c.send_by for c in claims if c.state is ClaimState.CLAIMED and c.send_by < now]
         if lost:
             await self._broker.renew(max(lost).replace(tzinfo=UTC))
-        return min((now, *lost)).replace(tzinfo=UTC) - _HISTORY
+
+    async def _since(self) -> datetime:
+        """A day before the oldest order whose end is missing; what the last read held is not."""
+        now = utc_now()
+        oldest = await self._store.book.oldest_unended(besides=self._alive) or now
+        return max(min(now, oldest) - LOOK_BACK, now - LONGEST_LOOK_BACK).replace(tzinfo=UTC)
 
     async def _take_slots(self) -> None:
         """Take both windows' slots. Without Redis our own pace keeps within them.
@@ -275,9 +278,8 @@ class BrokerWatch:
         """
         limit, window, gap = self._query_window
         with suppress(SourceUnavailable):
-            account = self._broker.account
             for call in (LIST_CALL, HISTORY_CALL):
-                wait = await self._flags.take_slot(account, call, limit, window, gap)
+                wait = await self._flags.take_slot(self._broker.account, call, limit, window, gap)
                 if wait > 0:
                     raise RateLimited(call, wait)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from clients.futu_maps import BROKER, SUCCEEDED
 from clients.futu_send import send
 from clients.futu_vendor import MODIFY_ORDER, PLACE_ORDER, Fence
 from models.broker import (
+    LOOK_BACK,
     BookSnapshot,
     BrokerOrder,
     BrokerStatus,
@@ -101,7 +102,7 @@ class BrokerClient(BrokerLinks):
         lane, calls = self._control.lane(doing), self._trade(doing)
         number, connected_at = self.connection, self.connected_at
         begun_at = datetime.now(UTC)
-        past = since or begun_at - timedelta(days=1)
+        past = since or begun_at - LOOK_BACK
         book = await lane.call(
             doing,
             lambda context: calls.book(context, past),
@@ -114,6 +115,7 @@ class BrokerClient(BrokerLinks):
             connection=number,
             connected_at=connected_at,
             complete=book.history,
+            since=past,
         )
 
     async def place(self, ticket: OrderTicket, deadline_seconds: float) -> BrokerOrder:

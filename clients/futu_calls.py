@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 from clients import futu_maps as maps
 from clients.futu_maps import BROKER, SUCCEEDED, Reply
 from clients.futu_vendor import NotSent, Vendor
-from models.broker import BrokerOrder, Funds, MarketState, OrderTicket, Position, Quote
+from models.broker import (
+    BrokerOrder,
+    BrokerStatus,
+    Funds,
+    MarketState,
+    OrderTicket,
+    Position,
+    Quote,
+)
 from models.errors import RetryableError, SourceUnavailable
 from models.requests import Side
 
@@ -219,13 +227,21 @@ def _orders(rows: Iterable[Mapping[str, Any]]) -> tuple[BrokerOrder, ...]:
 
 
 def _merged(past: Iterable[BrokerOrder], listed: Iterable[BrokerOrder]) -> tuple[BrokerOrder, ...]:
-    """Both lists by order id; of two reports the one with more filled, else the list's."""
+    """Both lists by order id; of two reports the one that tells more, else the list's."""
     merged = {order.order_id: order for order in past}
     for order in listed:
         known = merged.get(order.order_id)
-        if known is None or known.filled <= order.filled or not known.dead:
+        if known is None or not _tells_more(known, order):
             merged[order.order_id] = order
     return tuple(merged.values())
+
+
+def _tells_more(past: BrokerOrder, listed: BrokerOrder) -> bool:
+    """A fill that was taken back is the last word on an order; else more fill is the later one."""
+    taken_back = BrokerStatus.FILL_CANCELLED
+    if taken_back in (past.status, listed.status):
+        return listed.status is not taken_back
+    return past.dead and past.filled > listed.filled
 
 
 def _dollars(rows: list[dict[str, Any]], working: Decimal) -> Decimal:

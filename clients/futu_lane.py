@@ -147,9 +147,10 @@ class Lane:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if self._retired.is_set():
+            if self._retired.is_set() or job.abandoned:
+                # Also one that nobody waits for any more: it counts until its future is done.
                 self._post(_fail, job.future, self._gone("asking"))
-            elif not job.abandoned:
+            else:
                 self._do(job)
         while not self._jobs.empty():
             left = self._jobs.get()

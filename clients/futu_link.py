@@ -28,6 +28,8 @@ class LinkOptions:
     connect_timeout: float
     call_timeout: float
     probe_interval: float
+    # What dies younger is waited for longer each time: it may well die again.
+    sound_after: float = 10.0
 
 
 class Link:
@@ -51,6 +53,7 @@ class Link:
         self._lane: Lane | None = None
         self._up = asyncio.Event()
         self._problem = "not started"
+        self._replaced = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -94,25 +97,39 @@ class Link:
         """Give up this connection, so that the next one begins after now."""
         if self._lane is not None:
             self._up.clear()
+            self._replaced = True
             self._lane.retire()
 
     async def _supervise(self) -> None:
         pause = _FIRST_PAUSE
         while True:
+            lived = 0.0
             try:
-                lane = await self._connect()
+                lived = await self._live()
             except RetryableError as error:
                 self._note(str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
             except ConfigurationError as error:
                 # Asking again with a wrong password would lock the account.
                 self._note(str(error))
                 return
-            pause = _FIRST_PAUSE
-            await self._guard(lane)
-            await self._abandon("the connection was lost")
+            if lived > self._options.sound_after:
+                pause = _FIRST_PAUSE
+            if not self._take_replaced():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _live(self) -> float:
+        """One connection, from its log-in to its end; for how many seconds it was up."""
+        lane = await self._connect()
+        began = time.monotonic()
+        await self._guard(lane)
+        await self._abandon("the connection was lost")
+        return time.monotonic() - began
+
+    def _take_replaced(self) -> bool:
+        """Whether the connection ended because we gave it up: nothing is wrong then."""
+        replaced, self._replaced = self._replaced, False
+        return replaced
 
     async def _connect(self) -> Lane:
         options, began = self._options, datetime.now(UTC)

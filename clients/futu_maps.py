@@ -8,16 +8,17 @@ request left   packet came back                    it means
 no             -                                   provably not sent: SourceUnavailable
 yes            none                                unknown (same texts for executed and not)
 yes            retType 0                           accepted
-yes            retType -1                          the broker says no (but see REFUSAL_TEXTS)
+yes            retType -1, words of an answer      the broker says no (see futu_texts)
+yes            retType -1, any other words         unknown: OpenD also says it is busy this way
 yes            any other retType                   OpenD itself does not know: unknown
 """
 
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import Enum
 from typing import Any, NamedTuple
 
+from clients.futu_texts import Refusal, refusal_of
 from models.broker import BrokerOrder, BrokerStatus, MarketState, OrderTicket, Position
 from models.errors import (
     BroncoError,
@@ -87,45 +88,6 @@ OPEN_STATES = frozenset({"MORNING", "AFTERNOON"})
 TRADED_STATUSES = frozenset({"N/A", "NORMAL"})
 
 
-class Refusal(Enum):
-    """What a retType -1 means when it is not an answer to the order itself."""
-
-    RATE = "RATE"
-    LOCKED = "LOCKED"
-    UNSURE = "UNSURE"
-
-
-# Lower case. A text that matches none of them is the broker's business answer.
-REFUSAL_TEXTS: tuple[tuple[str, Refusal], ...] = (
-    # "下单频率太高…每30秒最多15次", as users of the real OpenD report it
-    ("频率", Refusal.RATE),
-    ("frequency", Refusal.RATE),
-    ("too frequent", Refusal.RATE),
-    # "没有解锁交易…": nothing about the order, an operator has to unlock trading
-    ("解锁", Refusal.LOCKED),
-    ("unlock", Refusal.LOCKED),
-    # OpenD speaking of its own link to Futu, or of time: it may have gone through
-    ("超时", Refusal.UNSURE),
-    ("网络", Refusal.UNSURE),
-    ("断开", Refusal.UNSURE),
-    ("未知结果", Refusal.UNSURE),
-    ("timeout", Refusal.UNSURE),
-    ("timed out", Refusal.UNSURE),
-    ("time out", Refusal.UNSURE),
-    ("network", Refusal.UNSURE),
-    ("disconnect", Refusal.UNSURE),
-    ("connection", Refusal.UNSURE),
-)
-
-
-def refusal_of(text: str) -> Refusal | None:
-    """What a retType -1 means; None: the broker's answer to this very request."""
-    if not text.strip():
-        return Refusal.UNSURE
-    lowered = text.lower()
-    return next((meaning for part, meaning in REFUSAL_TEXTS if part in lowered), None)
-
-
 def query_failure(call: str, reply: Reply | None, text: str) -> BroncoError:
     """Why a read gave nothing: a full window, or no answer worth anything."""
     if reply is not None and refusal_of(reply.text) is Refusal.RATE:
@@ -145,10 +107,10 @@ def placement_failure(remark: str, sent: bool, reply: Reply | None, text: str) -
             return RateLimited("place_order", RATE_PAUSE_SECONDS)
         case Refusal.LOCKED:
             return SourceUnavailable(BROKER, doing, reply.text)
-        case Refusal.UNSURE:
-            return PlacementUnknown(remark, reply.text)
-        case None:
+        case Refusal.ANSWER:
             return OrderRejected(remark, reply.text)
+        case Refusal.UNSURE | None:
+            return PlacementUnknown(remark, reply.text)
 
 
 def cancel_failure(order_id: str, sent: bool, reply: Reply | None, text: str) -> BroncoError | None:
@@ -166,7 +128,7 @@ def cancel_failure(order_id: str, sent: bool, reply: Reply | None, text: str) ->
             return SourceUnavailable(BROKER, doing, reply.text)
         case Refusal.UNSURE:
             return lost
-        case None:
+        case Refusal.ANSWER | None:
             return None
 
 
@@ -221,6 +183,8 @@ def symbol_of(code: Any) -> str:
 def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
     """One row of an order list, or one push; None for an order that cannot be one of ours.
 
+    A fill that was taken back counts as none, whatever the row goes on saying was dealt.
+
     Raises:
         SourceUnavailable: a row with our remark cannot be read.
     """
@@ -233,6 +197,8 @@ def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
             BROKER, f"reading order {remark}", f"{row['code']} {row['trd_side']}"
         )
     vendor_status = str(row["order_status"])
+    status = STATUSES.get(vendor_status, BrokerStatus.UNKNOWN)
+    kept = status is not BrokerStatus.FILL_CANCELLED
     return BrokerOrder(
         order_id=str(row["order_id"]),
         remark=remark,
@@ -240,10 +206,10 @@ def order_of(row: Mapping[str, Any]) -> BrokerOrder | None:
         side=side,
         quantity=shares(row["qty"]),
         price=amount(row["price"]),
-        status=STATUSES.get(vendor_status, BrokerStatus.UNKNOWN),
+        status=status,
         vendor_status=vendor_status,
-        filled=shares(row["dealt_qty"]),
-        average_price=amount(row["dealt_avg_price"]),
+        filled=shares(row["dealt_qty"]) if kept else 0,
+        average_price=amount(row["dealt_avg_price"]) if kept else Usd(Decimal(0)),
         error=text_of(row["last_err_msg"]),
     )
 

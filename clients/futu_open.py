@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 
 from clients.futu_calls import TradeCalls
-from clients.futu_maps import BROKER, FAILED, SUCCEEDED, Refusal, order_of, refusal_of
+from clients.futu_maps import BROKER, FAILED, SUCCEEDED, order_of
+from clients.futu_texts import Refusal, refusal_of
 from clients.futu_vendor import Notes, Vendor, load, order_pushes
 from models.broker import BrokerOrder
 from models.errors import ConfigurationError, SourceUnavailable
@@ -148,7 +149,7 @@ class TradeOpener(ContextOpener):
 
 def _is_no(text: str) -> bool:
     # Any text about unlocking is about the password here.
-    return refusal_of(text) in (None, Refusal.LOCKED)
+    return refusal_of(text) in (None, Refusal.ANSWER, Refusal.LOCKED)
 
 
 def _chosen(wanted: int, offered: Sequence[int], environment: str) -> int:

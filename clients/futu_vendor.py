@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clients.futu_dial import Dial
 from clients.futu_maps import SUCCEEDED, Reply
 from models.errors import ConfigurationError
 
@@ -119,6 +120,15 @@ class Leash:
     def _auto_reconnect(self, _wanted: bool) -> None:
         return
 
+    # The vendor's manager lets nobody out of its connect.
+    @property
+    def _net_mgr(self) -> Dial:
+        return self._dial
+
+    @_net_mgr.setter
+    def _net_mgr(self, manager: Any) -> None:
+        self._dial = Dial(manager)
+
     def can_send_proto(self, proto_id: int) -> bool:
         """The last thing the vendor asks before it hands a request to the network."""
         vendor: Any = super()
@@ -196,8 +206,11 @@ def load(log_home: Path, rsa_key: Path | None) -> Vendor:
 
 
 def drop(context: Any) -> None:
-    """Close a context in whatever state it is, and end its callback thread."""
+    """Close a context in whatever state it is, and end the threads that wait for it."""
     context.close()
+    dial = getattr(context, "_net_mgr", None)
+    if dial is not None:
+        dial.give_up()
     executor = getattr(context, "_callback_executor", None)
     if executor is not None:
         # close() forgets it when the connection never came up.

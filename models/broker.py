@@ -1,6 +1,6 @@
 """The broker in our words: no vendor type, tuple or float comes past here."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -52,6 +52,11 @@ class BrokerOrder(BaseModel):
     def dead(self) -> bool:
         """Whether nothing more can happen to it."""
         return self.status in DEAD
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still fill."""
+        return not self.dead and self.status is not BrokerStatus.FILL_CANCELLED
 
 
 class OrderTicket(BaseModel):
@@ -107,11 +112,21 @@ class Position(BaseModel):
     sellable: int
 
 
+LOOK_BACK = timedelta(days=1)
+"""How far every bulk read looks into history: the order list alone may have lost yesterday."""
+
+# What the vendor looks back itself where it is not told a beginning.
+# https://openapi.futunn.com/futu-api-doc/en/trade/get-history-order-list.html
+LONGEST_LOOK_BACK = timedelta(days=90)
+"""How far a bulk read looks at most."""
+
+
 class BookSnapshot(BaseModel):
     """Every order of the account, asked in one go.
 
     begun_at/ended_at: UTC. connection: number of the logged-in connection that answered; a new one
     after each reconnect. complete: order list with refreshed cache and history both answered.
+    since: where the history began; LOOK_BACK before begun_at unless told.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -122,3 +137,9 @@ class BookSnapshot(BaseModel):
     connection: int
     connected_at: datetime
     complete: bool
+    since: datetime | None = None
+
+    @property
+    def reaches(self) -> datetime:
+        """No order that was made after this is left out, ended or not."""
+        return self.since or self.begun_at - LOOK_BACK

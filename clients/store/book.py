@@ -1,20 +1,20 @@
 """The `broker_orders` and `broker_snapshots` tables: the broker's book as last seen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from clients.store.attempts import ENDED, book_read_since, remarks_of
 from clients.store.engine import Database
 from clients.store.merging import merged
-from models.broker import BookSnapshot, BrokerOrder, BrokerStatus
+from clients.store.reservations import holding_reservations
+from models.broker import LONGEST_LOOK_BACK, BookSnapshot, BrokerOrder, BrokerStatus
 from models.columns import naive_utc
-from models.errors import Conflict
 from models.money import plain_decimal
-from models.records import BrokerOrderRow, BrokerSnapshotRow
+from models.records import BrokerOrderRow, BrokerSnapshotRow, ClaimState, Placement
 
 _CHUNK = 500
 _KEPT = timedelta(days=7)
@@ -47,7 +47,8 @@ class BrokerBook:
         """Merge a bulk read and record it, in one transaction; returns the snapshot's row id.
 
         The same read recorded twice is one row: absence is proven by two reads, never by one.
-        Rows of reads a week old are dropped on the way.
+        One that does not reach back to every claim that asks is not complete. Rows of reads a week
+        old are dropped on the way.
         """
         return await self._record(snapshot, {})
 
@@ -60,14 +61,20 @@ class BrokerBook:
     async def by_remark(self, remark: str) -> BrokerOrder | None:
         """The order with this remark; None when no read or push ever held one.
 
-        Raises:
-            Conflict: the broker holds more than one.
+        Where the broker holds several: the one its claim names, else the first. The others break
+        an invariant, which reconcile tells of; the one that is the request's must still end.
         """
-        found = await self._list(select(BrokerOrderRow).where(col(BrokerOrderRow.remark) == remark))
-        if len(found) > 1:
-            ids = ", ".join(order.order_id for order in found)
-            raise Conflict("broker order", remark, f"the broker holds it {len(found)} times: {ids}")
-        return found[0] if found else None
+        chosen = select(BrokerOrderRow).where(col(BrokerOrderRow.remark) == remark)
+        found = await self._list(chosen.order_by(col(BrokerOrderRow.order_id)))
+        if len(found) <= 1:
+            return found[0] if found else None
+        named = await self._database.read(
+            "reading a claim's order",
+            lambda session: session.exec(
+                select(Placement.broker_order_id).where(col(Placement.remark) == remark)
+            ).first(),
+        )
+        return next((order for order in found if order.order_id == named), found[0])
 
     async def by_order_id(self, order_id: str) -> BrokerOrder | None:
         """The order with this broker id; None when no read or push ever held it."""
@@ -85,11 +92,14 @@ class BrokerBook:
         """Complete reads begun after, on a connection made after, oldest first.
 
         Each begun when the one before had ended: two pollers reading at the same moment may have
-        been told the same stale book, and prove no more than one of them.
+        been told the same stale book, and prove no more than one of them. Nothing read more than
+        LONGEST_LOOK_BACK after `connected_after` (when the order could be sent last) is among them:
+        it does not reach that far.
         """
         chosen = select(BrokerSnapshotRow).where(
             col(BrokerSnapshotRow.complete).is_(True),
             col(BrokerSnapshotRow.begun_at) > naive_utc(begun_after),
+            col(BrokerSnapshotRow.begun_at) < naive_utc(connected_after) + LONGEST_LOOK_BACK,
             col(BrokerSnapshotRow.connected_at) > naive_utc(connected_after),
         )
         ordered = chosen.order_by(col(BrokerSnapshotRow.begun_at), col(BrokerSnapshotRow.id))
@@ -110,6 +120,17 @@ class BrokerBook:
         return await self._database.read(
             "looking for a read of the book", lambda session: book_read_since(session, moment)
         )
+
+    async def oldest_unended(self, besides: Collection[str]) -> datetime | None:
+        """Since when an end may be missing here; None when none is. besides: ids not asked for.
+
+        Open claims that no order in the book answers yet, and orders that live in it.
+        """
+        moments = await self._database.read(
+            "reading what has not ended",
+            lambda session: [*_unanswered(session), *_living(session, besides)],
+        )
+        return min(moments, default=None)
 
     async def live(self) -> list[BrokerOrder]:
         """Orders that something can still happen to."""
@@ -132,6 +153,7 @@ class BrokerBook:
                 col(BrokerSnapshotRow.connection) == snapshot.connection,
             )
             row = session.exec(same).first() or _snapshot_row(snapshot)
+            row.complete = row.complete and _reaches_all(session, snapshot)
             session.add(row)
             session.flush()
             _forget_reads_before(session, seen_at - _KEPT)
@@ -178,6 +200,49 @@ def _write(
         row.sqlmodel_update(values)
     session.add(row)
     return row
+
+
+def _unanswered(session: Session) -> Iterable[datetime]:
+    """When claims were made whose outcome is not known, or whose order was never seen."""
+    claimed = select(Placement.created_at).join(
+        BrokerOrderRow, col(BrokerOrderRow.remark) == col(Placement.remark), isouter=True
+    )
+    lost = claimed.where(
+        *holding_reservations(),
+        or_(
+            col(Placement.state) == ClaimState.CLAIMED,
+            col(BrokerOrderRow.order_id).is_(None),
+        ),
+    )
+    return session.exec(lost)
+
+
+def _living(session: Session, besides: Collection[str]) -> Iterable[datetime]:
+    """When live orders were claimed, or, where that is not known, when they last changed."""
+    chosen = select(
+        BrokerOrderRow.order_id, BrokerOrderRow.changed_at, col(Placement.created_at)
+    ).join(Placement, col(Placement.remark) == col(BrokerOrderRow.remark), isouter=True)
+    found = session.exec(chosen.where(col(BrokerOrderRow.status).in_(_LIVE)))
+    return [
+        min(changed_at, claimed_at or changed_at)
+        for order_id, changed_at, claimed_at in found
+        if order_id not in besides
+    ]
+
+
+def _reaches_all(session: Session, snapshot: BookSnapshot) -> bool:
+    """Whether the read would hold the order of every open claim, had it been made.
+
+    Claims too old for any read are left out; no read counts as proof for them.
+    """
+    oldest = naive_utc(snapshot.begun_at) - LONGEST_LOOK_BACK
+    missed = select(Placement.id).where(
+        *holding_reservations(),
+        col(Placement.state) == ClaimState.CLAIMED,
+        col(Placement.created_at) < naive_utc(snapshot.reaches),
+        col(Placement.send_by) > oldest,
+    )
+    return session.exec(missed.limit(1)).first() is None
 
 
 def _one_after_another(rows: Iterable[BrokerSnapshotRow]) -> list[BrokerSnapshotRow]:

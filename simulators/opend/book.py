@@ -120,10 +120,10 @@ class Book:
             if account in (None, order.account) and code in (None, order.code)
         ]
 
-    def working_sells(self, account: int, code: str, besides: int = 0) -> int:
-        """Shares that open sell orders still claim."""
+    def working_shares(self, account: int, code: str, side: Side, besides: int = 0) -> int:
+        """Shares that open orders of one side still claim."""
         orders = self.working(account, code)
-        return sum(o.left for o in orders if o.side is Side.SELL and o.id != besides)
+        return sum(o.left for o in orders if o.side is side and o.id != besides)
 
     def hold(self, account: int, besides: int = 0) -> Decimal:
         """Cash that open buy orders may still need: the limit, or the ask of market orders."""

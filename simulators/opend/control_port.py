@@ -196,6 +196,7 @@ class ControlPort:
         order_id: str | None = None,
         remark: str | None = None,
         quantity: int | None = None,
+        keep_dealt: bool = False,
     ) -> Answer:
         self._faults.hits[name] += 1
         matcher = self._venue.matcher
@@ -211,7 +212,7 @@ class ControlPort:
         elif name == "over_fill":
             matcher.over_fill(order, 1 if quantity is None else quantity)
         else:
-            matcher.reverse_fills(order)
+            matcher.reverse_fills(order, keep_dealt)
         return {"order": _order(order)}
 
     def _order(self, order_id: str | None, remark: str | None) -> Order:

@@ -11,6 +11,9 @@ answer_lost_disconnect     executed; the link dies instead of          Disconnec
                            answering
 lost_before                link dies before the venue saw it           Disconnect
 silence                    never executed, never answered              PacketErr.Timeout (12 s)
+busy_after_execution       executed, yet refused with `message`, as    RET_ERROR, message
+                           when OpenD's server answered it too late
+answer_then_cut            executed and answered, then the link dies   RET_OK, then Disconnect
 delay                      executed at once, answered after            PacketErr.Timeout when
                            `seconds`                                   seconds > 12, else OK
 late_execution             executed and answered after `seconds`       as delay, but look-ups
@@ -44,6 +47,8 @@ no_push                    order pushes are not sent                   list chan
 hold_fills                 accepted orders stay working                SUBMITTED
 stale_list                 the order list's cache stays as it is now   old rows, unless
                                                                        refresh_cache
+logged_out                 OpenD has lost its own link to Futu: says   trd_logined and
+                           so, and else goes on                        qot_logined False
 =========================  ==========================================  =========================
 
 Actions: at once. An order is named by `order_id` or `remark` (its latest order).
@@ -53,7 +58,8 @@ dropped                    every link is cut                           Disconnec
 late_fill                  a cancelled order fills `quantity` (rest)   FILLED_ALL or more
                                                                        dealt_qty
 over_fill                  fills `quantity` (1) beyond what was asked  dealt_qty > qty
-fill_cancelled             all its fills are reversed                  FILL_CANCELLED
+fill_cancelled             all its fills are reversed; `keep_dealt` =  FILL_CANCELLED,
+                           it is listed with what it had dealt         dealt_qty 0 or as it was
 release_fills              ends hold_fills and lets partial_fill       fills go on
                            orders go on
 =========================  ==========================================  =========================
@@ -75,13 +81,15 @@ REQUEST_FAULTS = frozenset(
         "answer_lost_disconnect",
         "lost_before",
         "silence",
+        "busy_after_execution",
+        "answer_then_cut",
         "delay",
         "late_execution",
     }
 )
 ORDER_FAULTS = frozenset({"reject_after_accept", "partial_fill"})
 LIST_FAULTS = frozenset({"list_empty_after_reconnect"})
-SWITCHES = frozenset({"frozen", "refuse", "no_push", "hold_fills", "stale_list"})
+SWITCHES = frozenset({"frozen", "refuse", "no_push", "hold_fills", "stale_list", "logged_out"})
 ACTIONS = frozenset({"dropped", "late_fill", "over_fill", "fill_cancelled", "release_fills"})
 ARMED = REQUEST_FAULTS | ORDER_FAULTS | LIST_FAULTS
 ALL = ARMED | SWITCHES | ACTIONS

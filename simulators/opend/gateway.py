@@ -21,6 +21,7 @@ LOGIN_USER = 100001
 PROGRAM_READY = 10  # Common.ProgramStatusType
 PLACE_ORDER = "PlaceOrder"
 DEFAULT_REJECT = "The order was rejected."
+DEFAULT_BUSY = "系统繁忙"
 # A client that says nothing for this many keep-alive intervals is gone.
 SILENT_INTERVALS = 3
 
@@ -145,27 +146,35 @@ class Gateway:
         def execute() -> Message:
             return self._execute(link, frame, request, placement)
 
-        def answer(message: Message) -> None:
-            self._answer(link, frame, message)
-
-        later = asyncio.get_running_loop().call_later
         match fault.name:
             case "reject":
-                answer(self._reject(frame, fault.message or DEFAULT_REJECT, placement))
+                sentence = fault.message or DEFAULT_REJECT
+                self._answer(link, frame, self._reject(frame, sentence, placement))
             case "lost_before":
                 self._lose(placement, fault)
                 link.cut()
             case "silence":
                 self._lose(placement, fault)
-            case "answer_lost":
-                execute()
-            case "answer_lost_disconnect":
-                execute()
-                link.cut()
-            case "delay":
-                later(fault.seconds, answer, execute())
             case "late_execution":
-                later(fault.seconds, lambda: answer(execute()))
+                later = asyncio.get_running_loop().call_later
+                later(fault.seconds, lambda: self._answer(link, frame, execute()))
+            case _:
+                self._answer_faulty(link, frame, execute(), fault)
+
+    def _answer_faulty(self, link: Link, frame: Frame, message: Message, fault: Armed) -> None:
+        """What was executed, told wrongly, late or never."""
+        match fault.name:
+            case "answer_lost_disconnect":
+                link.cut()
+            case "busy_after_execution":
+                sentence = fault.message or DEFAULT_BUSY
+                self._answer(link, frame, schema.refusal(frame.protocol, sentence))
+            case "answer_then_cut":
+                self._answer(link, frame, message)
+                link.hang_up()
+            case "delay":
+                later = asyncio.get_running_loop().call_later
+                later(fault.seconds, self._answer, link, frame, message)
 
     @staticmethod
     def _lose(placement: Placement | None, fault: Armed) -> None:
@@ -216,7 +225,7 @@ class Gateway:
         for market in ("HK", "SH", "SZ", "HKFuture"):
             setattr(s2c, f"market{market}", CLOSED)
         s2c.marketUS = self.venue.session.state
-        s2c.qotLogined = s2c.trdLogined = True
+        s2c.qotLogined = s2c.trdLogined = not self.faults.is_on("logged_out")
         s2c.serverVer, s2c.serverBuildNo = SERVER_VERSION, BUILD
         s2c.time, s2c.localTime = int(time.time()), time.time()
         s2c.programStatus.type, s2c.connID = PROGRAM_READY, link.conn_id

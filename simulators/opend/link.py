@@ -68,6 +68,10 @@ class Link:
         """Drops the connection at once, unsent bytes included."""
         self._writer.transport.abort()
 
+    def hang_up(self) -> None:
+        """Drops the connection after what has been sent."""
+        self._writer.close()
+
     def _send(self, packet: bytes) -> None:
         if self._faults.is_on("frozen"):
             self._waiting.append(packet)

@@ -121,14 +121,16 @@ class Matcher:
         self._book.execute(order, order.left + extra, self._price(order))
         self._change(order, Status.FILLED_ALL)
 
-    def reverse_fills(self, order: Order) -> None:
-        """Takes every fill back at its own price.
+    def reverse_fills(self, order: Order, keep_dealt: bool = False) -> None:
+        """Takes every fill back at its own price; keep_dealt: the order goes on showing them.
 
         Raises:
             Rejected: there is none.
         """
         if not order.filled:
             raise Rejected(f"Order {order.id} has no fill to cancel.")
+        if keep_dealt:
+            order.shown_filled, order.shown_average = order.filled, order.average
         for fill in self._book.fills_of([order.id]):
             self._book.execute(order, -fill.quantity, fill.price)
         self._change(order, Status.FILL_CANCELLED)

@@ -92,6 +92,9 @@ class Ticket:
     remark: str = ""
 
 
+_MONEY = ("price", "value", "shown_average")
+
+
 @dataclass(slots=True)
 class Order:
     """One order. `value` is the exact sum of shares times price over all fills."""
@@ -114,6 +117,9 @@ class Order:
     # Set by the faults partial_fill and reject_after_accept; kept so that a restart obeys them.
     fill_cap: int | None = None
     doomed: str = ""
+    # What the order is listed with though it was taken back (fault fill_cancelled, keep_dealt).
+    shown_filled: int = 0
+    shown_average: Decimal = Decimal(0)
 
     @property
     def left(self) -> int:
@@ -132,7 +138,8 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, decimals as text."""
-        return {**asdict(self), "price": str(self.price), "value": str(self.value)}
+        money = {name: str(getattr(self, name)) for name in _MONEY}
+        return {**asdict(self), **money}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Order":
@@ -143,8 +150,8 @@ class Order:
                 "side": Side(data["side"]),
                 "order_type": OrderType(data["order_type"]),
                 "status": Status(data["status"]),
-                "price": Decimal(data["price"]),
-                "value": Decimal(data["value"]),
+                # A state file of before shown_average has none.
+                **{name: Decimal(data[name]) for name in _MONEY if name in data},
             }
         )
 

@@ -84,8 +84,27 @@ def check_sell(account: Account, code: str, shares: int, working: int, shorting:
         raise Rejected(f"Insufficient position: no shares of {code} are held.")
 
 
+def check_buy(account: Account, code: str, shares: int, working: int) -> None:
+    """A buy closes a short, or opens or grows a long; never both in one order.
+
+    `working` are the shares that open buy orders already claim.
+
+    Raises:
+        Rejected: it would buy through zero, which takes two orders.
+    """
+    # https://openapi.moomoo.com/moomoo-api-doc/en/qa/trade.html
+    short = -account.held(code)
+    if short > 0 and shares > short - working:
+        raise Rejected(
+            f"Insufficient position: {short - working} short shares of {code} can be bought "
+            f"back, not {shares}; going long takes another order."
+        )
+
+
 def check_power(account: Account, code: str, side: Side, cost: Decimal, power: Decimal) -> None:
     """An order that opens or grows a position must be covered by buying power.
+
+    One that closes cannot also open: check_buy and check_sell came before.
 
     Raises:
         Rejected: it is not.

@@ -159,7 +159,7 @@ class Venue:
 
     def sellable(self, account: Account, code: str) -> int:
         """Long shares that no open sell order claims."""
-        return max(0, account.held(code) - self.book.working_sells(account.id, code))
+        return max(0, account.held(code) - self.book.working_shares(account.id, code, Side.SELL))
 
     def close(self) -> None:
         """Releases the state file; what is still planned changes nothing any more."""
@@ -173,9 +173,11 @@ class Venue:
 
     def _check_funds(self, ticket: Ticket, shares: int, price: Decimal, besides: int = 0) -> None:
         account, side = self.book.accounts[ticket.account], Side(ticket.side)
+        working = self.book.working_shares(account.id, ticket.code, side, besides)
         if side is Side.SELL:
-            working = self.book.working_sells(account.id, ticket.code, besides)
             rules.check_sell(account, ticket.code, shares, working, self.options.shorting)
+        else:
+            rules.check_buy(account, ticket.code, shares, working)
         if ticket.order_type == OrderType.MARKET:
             price = self.market.quote(ticket.code).against(side)
         power = self.book.power(account, besides)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -10,9 +11,18 @@ from hypothesis import strategies as st
 
 from clients.store import Store
 from models.broker import BrokerOrder, BrokerStatus
-from models.errors import Conflict
+from models.records import ClaimState, Placement
 from models.requests import remark_of
-from tests.contracts.builders import NOW, broker_order, later, new_request_id, request_id, snapshot
+from tests.contracts.builders import (
+    NOW,
+    PLENTY,
+    broker_order,
+    claim_draft,
+    later,
+    new_request_id,
+    request_id,
+    snapshot,
+)
 
 _order_ids = (f"P{number}" for number in itertools.count(1))
 
@@ -181,11 +191,20 @@ async def test_apply__same_fill_told_without_its_price__keeps_the_known_price(
     assert (await stored(store)).average_price == Decimal("190.5")
 
 
-async def test_by_remark__held_twice__conflicts(store: Store) -> None:
-    await store.book.apply([broker_order("B1", remark="r"), broker_order("B2", remark="r")], NOW)
+async def test_by_remark__held_twice__is_the_one_the_claim_names(store: Store) -> None:
+    """The other one is an alarm of reconcile's; the request's own order must still end."""
+    request = new_request_id()
+    remark = remark_of(request, 1)
+    await store.placements.claim(claim_draft(request), PLENTY, NOW)
+    await store.book.apply([broker_order(f"B{n}", remark=remark) for n in (1, 2)], NOW)
 
-    with pytest.raises(Conflict, match="B1, B2"):
-        await store.book.by_remark("r")
+    before = await store.book.by_remark(remark)
+    await store.placements.mark(request, 1, ClaimState.PLACED, broker_order_id="B2", now=NOW)
+    after = await store.book.by_remark(remark)
+
+    assert before is not None
+    assert after is not None
+    assert (before.order_id, after.order_id) == ("B1", "B2")
     assert await store.book.by_remark("other") is None
 
 
@@ -243,6 +262,78 @@ async def test_complete_snapshots_after__read_at_the_same_time__count_as_one(sto
 
     await store.book.record_snapshot(snapshot(begun=later(102), connected_at=later(60)))
     assert len(await store.book.complete_snapshots_after(fence, later(50))) == 2
+
+
+DAY = 86_400
+
+
+async def claimed(store: Store, days: float = 0.0) -> Placement:
+    """A claim of that many days ago whose outcome is not known."""
+    draft = claim_draft(new_request_id(), send_by=later(15 - days * DAY))
+    result = await store.placements.claim(draft, PLENTY, later(-days * DAY))
+    assert result.row is not None
+    return result.row
+
+
+@pytest.mark.parametrize(
+    ("reaches", "proofs"), [(None, 0), (-2.9, 0), (-3.0, 1), (-3.1, 1), (-90.0, 1)]
+)
+async def test_complete_snapshots_after__only_reads_that_reach_the_claim(
+    store: Store, reaches: float | None, proofs: int
+) -> None:
+    claim = await claimed(store, days=3)
+    since = None if reaches is None else later(reaches * DAY)
+
+    await store.book.record_snapshot(snapshot(since=since))
+
+    found = await store.book.complete_snapshots_after(claim.send_by, claim.send_by)
+    assert len(found) == proofs
+    assert await store.book.latest_snapshot() == (found[0] if found else None)
+
+
+async def test_complete_snapshots_after__claim_older_than_any_read__has_no_proof(
+    store: Store,
+) -> None:
+    claim = await claimed(store, days=91)
+
+    await store.book.record_snapshot(snapshot(since=later(-90 * DAY)))
+
+    # For everybody else it is a complete read.
+    assert await store.book.latest_snapshot() is not None
+    assert await store.book.complete_snapshots_after(claim.send_by, claim.send_by) == []
+
+
+async def test_oldest_unended__claims_without_an_outcome_and_live_orders(store: Store) -> None:
+    async def oldest(*besides: str) -> datetime | None:
+        return await store.book.oldest_unended(besides)
+
+    assert await oldest() is None
+    await store.book.apply([report("B1", BrokerStatus.WORKING)], later(-DAY))
+    assert await oldest() == later(-DAY).replace(tzinfo=None)
+    assert await oldest("B1") is None
+
+    lost = await claimed(store, days=4)
+    assert await oldest("B1") == lost.created_at
+    await store.placements.mark(lost.request_id, 1, ClaimState.ABSENT, now=NOW)
+    assert await oldest("B1") is None
+
+
+async def test_oldest_unended__placed__asks_until_the_book_holds_its_end(store: Store) -> None:
+    placed = await claimed(store, days=4)
+    await store.placements.mark(
+        placed.request_id, 1, ClaimState.PLACED, broker_order_id="B2", now=NOW
+    )
+    assert await store.book.oldest_unended(()) == placed.created_at
+
+    order = broker_order("B2", remark=placed.remark)
+    await store.book.apply([order], NOW)
+    assert await store.book.oldest_unended(()) == placed.created_at
+    assert await store.book.oldest_unended({"B2"}) is None
+
+    await store.placements.release(placed.request_id, NOW)
+    assert await store.book.oldest_unended(()) == placed.created_at
+    await store.book.apply([order.model_copy(update={"status": BrokerStatus.CANCELLED})], NOW)
+    assert await store.book.oldest_unended(()) is None
 
 
 async def test_record_snapshot__reads_a_week_old__are_forgotten(store: Store) -> None:

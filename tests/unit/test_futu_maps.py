@@ -18,6 +18,10 @@ from models.errors import (
     UnknownOutcome,
 )
 from models.requests import Side, remark_of
+from simulators.opend.errors import Rejected
+from simulators.opend.gateway import DEFAULT_REJECT
+from simulators.opend.orders import Side as VenueSide
+from tests.unit.opend_clock import desk
 
 REMARK = remark_of("0x" + "ab" * 32, 1)
 TICKET = OrderTicket(
@@ -81,6 +85,14 @@ def test_order_of__a_full_row__keeps_exact_numbers() -> None:
     assert (order.price, order.average_price) == (Decimal("190.01"), Decimal("189.995"))
 
 
+def test_order_of__fill_taken_back__has_none_whatever_the_row_keeps() -> None:
+    kept = row(order_status="FILL_CANCELLED", dealt_qty=3.0, dealt_avg_price=190.01)
+    order = futu_maps.order_of(kept)
+    assert order is not None
+    assert (order.status, order.filled) == (BrokerStatus.FILL_CANCELLED, 0)
+    assert order.average_price == Decimal(0)
+
+
 @pytest.mark.parametrize("empty", ["N/A", math.nan, None, ""])
 def test_order_of__cells_the_client_left_empty__are_zero(empty: Any) -> None:
     order = futu_maps.order_of(
@@ -125,10 +137,38 @@ def test_placement_failure__opend_itself_does_not_know__is_unknown(ret_type: int
     ("text", "meaning"),
     [
         ("账户购买力不足", OrderRejected),
-        ("Insufficient buying power: 5 needed, 4 available.", OrderRejected),
+        ("资金不足", OrderRejected),
+        ("TrdPlaceOrder failed: 持仓不足", OrderRejected),
+        ("无法同时买多和卖空", OrderRejected),
+        ("该股票不支持卖空", OrderRejected),
+        ("价格不在正确的价位上", OrderRejected),
+        ("模拟交易不支持该订单类型", OrderRejected),
+        ("该账户没有交易权限", OrderRejected),
+        ("触发风控限制", OrderRejected),
+        ("Insufficient buying power", OrderRejected),
+        ("Insufficient funds", OrderRejected),
+        ("Paper trading does not support this order type.", OrderRejected),
         ("unknown stock XYZ", OrderRejected),
+        (DEFAULT_REJECT, OrderRejected),
         ("", PlacementUnknown),
         ("  ", PlacementUnknown),
+        ("系统繁忙", PlacementUnknown),
+        ("系统繁忙 请稍后再试", PlacementUnknown),
+        ("服务器内部错误", PlacementUnknown),
+        ("系统错误: 查询购买力不足", PlacementUnknown),
+        ("解锁状态未知: 系统繁忙", PlacementUnknown),
+        ("请求已过期", PlacementUnknown),
+        ("未知错误", PlacementUnknown),
+        ("下单失败", PlacementUnknown),
+        ("Server busy", PlacementUnknown),
+        ("System error", PlacementUnknown),
+        ("Internal error while checking: insufficient funds", PlacementUnknown),
+        ("request expired", PlacementUnknown),
+        ("Unknown error", PlacementUnknown),
+        ("Order failed", PlacementUnknown),
+        ("Please try again later", PlacementUnknown),
+        ("something nobody has seen yet", PlacementUnknown),
+        ("packetID was used before: replayed request.", PlacementUnknown),
         ("下单频率太高", RateLimited),
         ("High frequency: PlaceOrder is limited to 15 requests per 30 seconds.", RateLimited),
         ("没有解锁交易", SourceUnavailable),
@@ -147,6 +187,34 @@ def test_placement_failure__answered_with_no__is_what_the_text_says(
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"quantity": "1.5"},
+        {"quantity": "0"},
+        {"quantity": "500001"},
+        {"quantity": "11000"},
+        {"price": "190.001"},
+        {"price": "-1"},
+        {"order_type": 10},
+        {"time_in_force": 1},
+        {"outside_rth": True},
+        {"side": 3},
+        {"remark": "é" * 33},
+        {"side": VenueSide.SELL, "quantity": "6"},
+    ],
+)
+def test_placement_failure__each_refusal_of_the_simulator__is_its_answer(
+    change: dict[str, Any],
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        desk(positions={"AAPL": 5}).place(**change)
+    failure = futu_maps.placement_failure(
+        REMARK, sent=True, reply=no(str(caught.value)), text="text"
+    )
+    assert type(failure) is OrderRejected
+
+
+@pytest.mark.parametrize(
     ("sent", "reply", "meaning"),
     [
         (False, None, SourceUnavailable),
@@ -156,6 +224,7 @@ def test_placement_failure__answered_with_no__is_what_the_text_says(
         (True, no("请求超时"), UnknownOutcome),
         (True, no("order is already final"), type(None)),
         (True, no("order not found"), type(None)),
+        (True, no("系统繁忙"), type(None)),
     ],
 )
 def test_cancel_failure__each_case__leaves_a_refusal_to_the_order_itself(

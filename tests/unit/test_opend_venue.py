@@ -5,7 +5,7 @@ import pytest
 
 from simulators.opend.errors import OpenDError, Rejected
 from simulators.opend.orders import OrderType, Side, Status
-from tests.unit.opend_clock import ACCOUNT, desk
+from tests.unit.opend_clock import ACCOUNT, Desk, desk
 
 MILLION = Decimal(1_000_000)
 
@@ -165,6 +165,40 @@ def test_place__nothing_held__shorts_only_where_allowed() -> None:
         desk(shorting=False).place(Side.SELL, quantity="5", price="189")
 
 
+def short(shares: int) -> Desk:
+    d = desk()
+    d.place(Side.SELL, quantity=str(shares), price="189")
+    d.clock.run()
+    assert d.held() == -shares
+    return d
+
+
+def test_place__buy_while_short__closes_and_never_goes_long() -> None:
+    d = short(5)
+    with pytest.raises(Rejected, match="5 short shares of AAPL can be bought back, not 6"):
+        d.place(quantity="6")
+    d.place(quantity="5")
+    d.clock.run()
+    assert d.held() == 0
+
+
+def test_place__buys_while_short__count_those_that_work() -> None:
+    d = short(5)
+    working = d.place(quantity="3", price="180")
+    with pytest.raises(Rejected, match="2 short shares of AAPL can be bought back, not 3"):
+        d.place(quantity="3", price="180")
+    with pytest.raises(Rejected, match="5 short shares"):
+        d.venue.modify(working, Decimal(6), Decimal(180))
+    d.place(quantity="2", price="180")
+
+
+def test_place__buy_while_short__cannot_buy_more_than_the_money_is_good_for() -> None:
+    d = short(1)
+    with pytest.raises(Rejected, match="bought back"):
+        d.place(quantity="500000")
+    assert len(d.venue.book.orders) == 1
+
+
 def test_closed_market__orders_queue__and_go_on_at_the_open() -> None:
     d = desk(session="closed")
     order = d.place()
@@ -252,6 +286,16 @@ def test_fill_cancelled__money_and_shares_go_back_exactly() -> None:
     assert (order.status, order.filled, order.value) == (Status.FILL_CANCELLED, 0, Decimal(0))
     assert (d.cash, d.held()) == (MILLION, 0)
     assert sum(fill.quantity for fill in d.venue.book.fills) == 0
+
+
+def test_fill_cancelled__keep_dealt__shows_a_fill_that_is_gone(tmp_path: Path) -> None:
+    d = desk(state=tmp_path / "state.db")
+    order = d.place()
+    d.clock.run()
+    d.venue.matcher.reverse_fills(order, keep_dealt=True)
+    assert (order.filled, order.shown_filled, d.held()) == (0, 10, 0)
+    d.venue.close()
+    assert desk(state=tmp_path / "state.db").venue.book.orders[order.id] == order
 
 
 def test_state_file__reopened__orders_money_and_numbering_go_on(tmp_path: Path) -> None:

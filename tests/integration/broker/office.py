@@ -24,6 +24,7 @@ from models.broker import BrokerOrder, OrderTicket
 from models.drafts import ClaimDraft, Headroom
 from models.errors import SourceUnavailable
 from models.order import Order
+from models.records import ClaimState
 from models.requests import OrderRequest, Side, remark_of
 from models.watch import WatchBrokerInput
 from tests.builders import order_request, request_id_of, vault_request
@@ -101,8 +102,10 @@ class Office:
         )
         return Customer(request, workflow_id)
 
-    async def claim(self, customer: Customer, send_by: timedelta) -> None:
-        ticket = customer.ticket()
+    async def claim(
+        self, customer: Customer, send_by: timedelta, ago: timedelta = timedelta()
+    ) -> None:
+        ticket, now = customer.ticket(), utc_now() - ago
         draft = ClaimDraft(
             request_id=request_id_of(customer.request.n),
             attempt=1,
@@ -111,10 +114,29 @@ class Office:
             side=ticket.side,
             quantity=ticket.quantity,
             price=ticket.price,
-            send_by=utc_now() + send_by,
+            send_by=now + send_by,
         )
         room = Headroom(payout=0, cash=Decimal(10**6), shares=0)
-        await self.store.placements.claim(draft, room, utc_now())
+        await self.store.placements.claim(draft, room, now)
+
+    async def placed_days_ago(self, customer: Customer, days: int, *, booked: bool) -> str:
+        """An order that still worked when we last heard of it, as broker and store tell it."""
+        ago = timedelta(days=days)
+        await self.claim(customer, timedelta(seconds=15), ago)
+        order = await self.desk.client.place(customer.ticket("150"), 2.0)
+        self.desk.server.gateway.venue.book.orders[
+            int(order.order_id)
+        ].received_at -= ago.total_seconds()
+        await self.store.placements.mark(
+            customer.request.request_id,
+            1,
+            ClaimState.PLACED,
+            broker_order_id=order.order_id,
+            now=utc_now() - ago,
+        )
+        if booked:
+            await self.store.book.apply([order], utc_now() - ago)
+        return order.order_id
 
     async def row(self, customer: Customer) -> Order:
         request = customer.request

@@ -154,11 +154,43 @@ async def test_reconnect__many_times__leaves_no_thread_and_no_connection_behind(
     await eventually(as_before)
 
 
+async def test_reconnect__dies_right_after_each_log_in__pauses_longer_each_time(
+    desk: Desk,
+) -> None:
+    before = (await desk.control.count("InitConnect")).received
+    await desk.control.fault("answer_then_cut", protocol="GetGlobalState", n=10_000)
+    await desk.control.fault("dropped")
+    began = time.monotonic()
+
+    async def four_log_ins_a_link() -> bool:
+        return (await desk.control.count("InitConnect")).received - before >= 12
+
+    await eventually(four_log_ins_a_link)
+    # 0.2 s before the first, 0.4 + 0.8 + 1.6 s between them.
+    assert time.monotonic() - began > 2.5
+    await desk.control.clear()
+    await eventually(desk.healthy)
+
+
 async def test_frozen__is_noticed_without_anybody_asking__and_ends(desk: Desk) -> None:
     await desk.control.fault("frozen", on=True)
     await eventually(desk.down, timeout=15)
     await desk.control.fault("frozen", on=False)
     await eventually(desk.healthy)
+
+
+async def test_logged_out__links_go_down__and_come_back(desk: Desk) -> None:
+    await desk.control.fault("logged_out", on=True)
+    await eventually(lambda: not any(link.up for link in desk.client._links), timeout=15)
+
+    async def says_why() -> bool:
+        error, _ = await raises(SourceUnavailable, desk.client.place(ticket(), 1.0))
+        return "no link to its trading servers" in str(error)
+
+    await eventually(says_why)
+    await desk.control.fault("logged_out", on=False)
+    await eventually(desk.healthy)
+    await desk.client.place(ticket(), 1.0)
 
 
 async def test_renew__connection_older_than_the_moment__is_replaced(desk: Desk) -> None:
@@ -169,6 +201,13 @@ async def test_renew__connection_older_than_the_moment__is_replaced(desk: Desk) 
     renewed = desk.client.connection
     await desk.client.renew(moment)
     assert desk.client.connection == renewed
+
+
+async def test_renew__many_in_a_row__never_waits(desk: Desk) -> None:
+    for _ in range(6):
+        began = time.monotonic()
+        await desk.client.renew(datetime.now(UTC))
+        assert time.monotonic() - began < 1.0
 
 
 SCRIPT = """

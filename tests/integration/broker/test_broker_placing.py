@@ -83,6 +83,19 @@ async def test_place__no_answer__is_unknown_and_the_connection_is_given_up(
     assert len(await desk.placed(order.remark)) == int(executed)
 
 
+@pytest.mark.parametrize("message", ["", "Server busy", "服务器内部错误", "request expired"])
+async def test_place__busy_after_execution__is_unknown_and_found_by_its_remark(
+    desk: Desk, message: str
+) -> None:
+    await desk.control.fault("busy_after_execution", message=message)
+    order = ticket()
+    error, _ = await raises(PlacementUnknown, desk.client.place(order, SEND_SECONDS))
+    assert error.remark == order.remark
+    snapshot = await desk.client.snapshot()
+    assert [found.remark for found in snapshot.orders] == [order.remark]
+    assert [venue.remark for venue in await desk.placed(order.remark)] == [order.remark]
+
+
 async def test_place__answer_comes_late__is_unknown_and_disturbs_nobody(desk: Desk) -> None:
     await desk.control.fault("delay", seconds=2.0)
     order, following = ticket(), ticket()

@@ -112,6 +112,18 @@ async def test_snapshot__cache_is_empty_after_a_reconnect__asks_the_servers(desk
     assert [each.remark for each in snapshot.orders] == [order.remark]
 
 
+async def test_snapshot__fill_taken_back__is_no_fill_though_the_row_keeps_it(desk: Desk) -> None:
+    order = ticket()
+    await desk.client.place(order, SEND_SECONDS)
+    await eventually(lambda: any(push.status is BrokerStatus.FILLED for push in desk.pushes))
+    await desk.control.fault("fill_cancelled", remark=order.remark, keep_dealt=True)
+    await eventually(lambda: desk.pushes[-1].status is BrokerStatus.FILL_CANCELLED)
+    (read,) = (await desk.client.snapshot()).orders
+    for told in (desk.pushes[-1], read):
+        assert (told.status, told.filled) == (BrokerStatus.FILL_CANCELLED, 0)
+        assert told.average_price == 0
+
+
 async def test_snapshot__history_refused__is_not_complete(desk: Desk) -> None:
     await desk.client.place(resting(), SEND_SECONDS)
     await desk.control.fault("reject", protocol="GetHistoryOrderList", message="not today")

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.clock import utc_now
 from clients.flags import Flags
-from models.broker import BrokerStatus
+from models.broker import BookSnapshot, BrokerStatus
 from models.watch import WatchBrokerInput
 from tests.integration.broker.desk import raises, ticket
 from tests.integration.broker.office import Customer, Office, open_office
@@ -161,6 +162,101 @@ async def test_watch__placement_was_lost__proves_absence_on_a_connection_made_la
     # Once is enough: later reads of the same claim stay on that connection.
     snapshots = await office.store.book.complete_snapshots_after(claimed.send_by, claimed.send_by)
     assert len({row.connection for row in snapshots}) == 1
+
+
+async def told_cancelled(office: Office, customer: Customer) -> bool:
+    told = [order.status for order in office.inbox.of(customer.workflow_id)]
+    return BrokerStatus.CANCELLED in told
+
+
+@pytest.mark.parametrize("booked", [True, False])
+async def test_watch__order_filled_during_a_long_outage__is_found_in_history(
+    office: Office, booked: bool
+) -> None:
+    customer = await office.admit()
+    order_id = await office.placed_days_ago(customer, 5, booked=booked)
+    await office.desk.control.set_price("AAPL", Decimal(149))
+    await eventually(lambda: any(push.dead for push in office.desk.pushes))
+    await office.desk.control.day_roll()
+    async with office.watching():
+        await eventually(lambda: told_filled(office, customer))
+    known = await office.store.book.by_order_id(order_id)
+    assert known is not None
+    assert (known.status, known.filled) == (BrokerStatus.FILLED, 3)
+
+
+async def test_watch__order_expired_during_a_long_outage__is_found_in_history(
+    office: Office,
+) -> None:
+    customer = await office.admit()
+    await office.placed_days_ago(customer, 5, booked=True)
+    await office.desk.control.day_roll()
+    await eventually(lambda: any(push.dead for push in office.desk.pushes))
+    async with office.watching():
+        await eventually(lambda: told_cancelled(office, customer))
+
+
+async def test_watch__order_ends_while_we_cannot_ask__is_found_by_the_same_watch(
+    office: Office,
+) -> None:
+    customer = await office.admit()
+    await office.placed_days_ago(customer, 5, booked=True)
+    async with office.watching():
+        await first_read(office)
+        await office.desk.control.outage()
+        await eventually(lambda: "OpenD" in office.beats[-1]["problem"])
+        await office.desk.control.day_roll()
+        await office.desk.control.outage(on=False)
+        await eventually(lambda: told_cancelled(office, customer))
+
+
+class Reads:
+    """How many days back each bulk read asked for."""
+
+    def __init__(self, office: Office) -> None:
+        self.days: list[float] = []
+        self._snapshot = office.desk.client.snapshot
+        office.desk.client.snapshot = self._noted  # type: ignore[method-assign]
+
+    async def _noted(self, since: datetime | None = None) -> BookSnapshot:
+        assert since is not None
+        self.days.append((datetime.now(UTC) - since) / timedelta(days=1))
+        return await self._snapshot(since)
+
+
+async def test_watch__history__goes_back_no_further_than_an_end_is_missing(office: Office) -> None:
+    reads, customer = Reads(office), await office.admit()
+    async with office.watching():
+        await eventually(lambda: reads.days)
+        await office.placed_days_ago(customer, 5, booked=True)
+        await eventually(lambda: len(reads.days) > 3)
+        # The order is still in the list: it may cost one deep read, not one after the other.
+        assert max(reads.days[-2:]) < 1.1
+
+
+async def test_watch__history__is_never_read_without_end(office: Office) -> None:
+    reads, customer = Reads(office), await office.admit()
+    await office.claim(customer, timedelta(seconds=15), timedelta(days=400))
+    async with office.watching():
+        await eventually(lambda: reads.days)
+    assert 89.9 < reads.days[0] < 90.1
+
+
+async def test_watch__claim_of_long_ago__is_absent_only_by_reads_that_reach_it(
+    office: Office,
+) -> None:
+    reads, customer = Reads(office), await office.admit()
+    await office.claim(customer, timedelta(seconds=15), timedelta(days=5))
+    claim = await office.store.placements.by_remark(customer.ticket().remark)
+    assert claim is not None
+    async with office.watching():
+
+        async def two_reads() -> bool:
+            found = await office.store.book.complete_snapshots_after(claim.send_by, claim.send_by)
+            return len(found) >= 2
+
+        await eventually(two_reads)
+    assert min(reads.days[:2]) > 6
 
 
 async def test_watch__window_shared_with_others__is_never_overdrawn(office: Office) -> None:

@@ -109,12 +109,35 @@ async def test_cancel_order__broker_says_too_often__comes_back_later(office: Off
     assert (await office.row(customer)).stage is not Stage.CANCELLING
 
 
-async def test_cancel_order__redis_is_gone__is_not_sent(office: Office) -> None:
+def without_redis(office: Office) -> BrokerActivities:
+    nobody = Flags("redis://127.0.0.1:1/0")
+    return BrokerActivities(office.desk.client, office.store, nobody, (20, 30.0, 0.0))
+
+
+async def test_cancel_order__redis_is_gone__is_sent_all_the_same(office: Office) -> None:
     customer = await office.admit()
     order = await office.desk.client.place(customer.ticket("150"), SEND_SECONDS)
-    activities = BrokerActivities(
-        office.desk.client, office.store, Flags("redis://127.0.0.1:1/0"), (20, 30.0, 0.0)
-    )
     cancel = await message(office, customer, order.order_id)
-    await raises(SourceUnavailable, activities.cancel_order(cancel))
+    assert (await without_redis(office).cancel_order(cancel)).accepted
+    await eventually(lambda: any(push.dead for push in office.desk.pushes))
+    assert (await office.row(customer)).stage is Stage.CANCELLING
+
+
+async def test_cancel_order__redis_is_gone__opend_still_keeps_its_window(office: Office) -> None:
+    customer = await office.admit()
+    order = await office.desk.client.place(customer.ticket("150"), SEND_SECONDS)
+    await office.desk.control.fault("reject", protocol="ModifyOrder", message="High frequency")
+    cancel = await message(office, customer, order.order_id)
+    error, _ = await raises(ApplicationError, without_redis(office).cancel_order(cancel))
+    assert error.type == "RateLimited"
+    assert (await office.row(customer)).stage is not Stage.CANCELLING
+
+
+async def test_cancel_order__opend_is_gone__is_not_sent(office: Office) -> None:
+    customer = await office.admit()
+    order = await office.desk.client.place(customer.ticket("150"), SEND_SECONDS)
+    await office.desk.control.outage()
+    await eventually(office.desk.down)
+    cancel = await message(office, customer, order.order_id)
+    await raises(SourceUnavailable, without_redis(office).cancel_order(cancel))
     assert await asked(office) == 0

@@ -94,6 +94,32 @@ async def test_silence__trailing_list__order_placed_but_only_its_id_known(rig: R
     assert answer["order_status"].isna().all()
 
 
+async def test_busy_after_execution__refused_in_words__but_the_order_is_there(rig: Rig) -> None:
+    await rig.control.fault("busy_after_execution")
+    assert await rig.place(remark="b1:busy:1") == (ERROR, "系统繁忙")
+    await rig.control.fault("busy_after_execution", message="Server busy")
+    assert await rig.place(remark="b1:busy:2") == (ERROR, "Server busy")
+    assert [p.outcome for p in await rig.control.placements()] == ["accepted", "accepted"]
+    assert len(await rig.listed()) == 2
+    assert (await rig.place())[0] == OK
+
+
+async def test_answer_then_cut__last_words_arrive__before_the_link_dies(rig: Rig) -> None:
+    await rig.control.fault("answer_then_cut", protocol="GetGlobalState")
+    code, state = await rig.run(rig.context.get_global_state)
+    assert (code, state["trd_logined"]) == (OK, True)
+    await rig.until(lambda: rig.context.status != "READY")
+    await rig.renew()
+    assert (await rig.place())[0] == OK
+
+
+async def test_logged_out__global_state_says_so__until_switched_off(rig: Rig) -> None:
+    for on in (True, False):
+        await rig.control.fault("logged_out", on=on)
+        _, state = await rig.run(rig.context.get_global_state)
+        assert (state["trd_logined"], state["qot_logined"]) == (not on, not on)
+
+
 async def test_delay__beyond_the_timeout__executed_at_once(rig: Rig) -> None:
     await rig.control.fault("delay", seconds=3)
     placing = asyncio.create_task(rig.place())
@@ -303,6 +329,18 @@ async def test_fill_cancelled__shares_and_money_return(rig: Rig) -> None:
     assert (await rig.control.account()).cash == Decimal(1_000_000)
 
 
+async def test_fill_cancelled__keep_dealt__row_and_push_go_on_showing_the_fill(rig: Rig) -> None:
+    order_id = await rig.placed()
+    await eventually(lambda: rig.is_at(order_id, "FILLED_ALL"))
+    dealt = (await rig.rows("order_list_query"))[0]["dealt_avg_price"]
+    await rig.control.fault("fill_cancelled", order_id=order_id, keep_dealt=True)
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == ["FILL_CANCELLED"])
+    (listed,) = await rig.rows("order_list_query")
+    for row in (listed, rig.pushes[-1]):
+        assert (row["dealt_qty"], row["dealt_avg_price"]) == (10.0, dealt)
+    assert (await rig.control.account()).cash == Decimal(1_000_000)
+
+
 async def test_subscription__second_set_of_accounts__replaces_the_first(rig: Rig) -> None:
     async with raw_client(rig.server.port) as client:
         for accounts in ([1002], [1001]):
@@ -335,7 +373,7 @@ async def test_control__wrong_command__says_what_is_wrong(
 
 
 async def test_clear__everything_on__all_off(rig: Rig) -> None:
-    for name in ("no_push", "hold_fills", "stale_list", "frozen", "refuse"):
+    for name in ("no_push", "hold_fills", "stale_list", "logged_out", "frozen", "refuse"):
         await rig.control.fault(name)
     await rig.control.fault("reject", n=5)
     await rig.control.clear()
