@@ -7,13 +7,13 @@ supplies, the broker's own orders, holdings and arrivals, and our rows. models/i
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from bronco.stack import Stack
+from bronco.trail import AUDITED, Trail, aware, recorded_pauses, untold
 from clients.futu_maps import STATUSES
 from clients.rpc import Rpc
 from clients.sender import vault_events
@@ -33,7 +33,7 @@ from models.invariants import (
     none_begun_while_paused,
 )
 from models.order import TERMINAL_STATUSES
-from models.records import AuditEntry, HousePosition
+from models.records import HousePosition
 from models.requests import BlockRef, Side, VaultStatus, parse_remark
 from simulators.opend.control import SimulatorControl, VenueOrder
 
@@ -43,9 +43,8 @@ NAMES: Mapping[int, str] = {
     3: "vault_money_adds_up",
     4: "every_order_claimed",
     5: "none_placed_while_paused",
+    AUDITED: "audit_chain_verifies",
 }
-_EFFECTIVE_AFTER = timedelta(seconds=2)
-"""A pause on record holds at the latest this long after it was written: the lease has ended."""
 _AUDIT_ROWS = 100_000
 _POLL_SECONDS = 0.1
 _DECIMALS = 6
@@ -73,6 +72,7 @@ class Truth:
 
     world: World
     arrived: Sequence[Begun]
+    trail: Trail
     unended: int = 0
     rows_open: int = 0
     placements: int = 0
@@ -95,7 +95,7 @@ async def gather_truth(stack: Stack, pauses: Sequence[SeenPause] = ()) -> Truth:
 
 
 async def prove(stack: Stack, pauses: Sequence[SeenPause] = ()) -> dict[str, Verdict]:
-    """Invariants 1 to 5 of DESIGN.md by name; call it while nothing is in flight."""
+    """The invariants of DESIGN.md ("Proof") by name; call it while nothing is in flight."""
     return judge(await gather_truth(stack, pauses))
 
 
@@ -120,7 +120,9 @@ async def prove_at_rest(
 
 def judge(truth: Truth) -> dict[str, Verdict]:
     """Each invariant's verdict on what was read. Pure."""
-    found = [*check_all(truth.world), *_begun_while_seen_paused(truth)]
+    world = truth.world
+    found = [*check_all(world), *_begun_while_seen_paused(truth)]
+    found += untold(truth.trail, world.cases, world.house)
     return {
         name: _verdict([violation for violation in found if violation.invariant == number])
         for number, name in NAMES.items()
@@ -178,9 +180,11 @@ class _Reader:
             orders=[broker_order(order) for order in orders],
         )
         world = await self._world(cases, positions, at, records)
+        trail = await self._trail()
         return Truth(
-            world=world,
+            world=replace(world, pauses=recorded_pauses(trail.entries)),
             arrived=arrived,
+            trail=trail,
             unended=sum(status is VaultStatus.OPEN for status in statuses.values()),
             rows_open=sum(row.status not in TERMINAL_STATUSES for row in records.rows)
             + len(statuses.keys() - {row.request_id for row in records.rows}),
@@ -207,8 +211,7 @@ class _Reader:
             house=await self._house(cases),
             ends=await self._ends(at),
             owed=[state.owed for state in states],
-            begun=[Begun(claim.remark, _aware(claim.created_at)) for claim in records.claims],
-            pauses=await self._recorded_pauses(),
+            begun=[Begun(claim.remark, aware(claim.created_at)) for claim in records.claims],
             money_decimals=_DECIMALS,
         )
 
@@ -246,32 +249,10 @@ class _Reader:
         logs = await self._rpc.call("eth_getLogs", wanted)
         return [(event.name, event.request_id) for event in vault_events(logs, self._vault.address)]
 
-    async def _recorded_pauses(self) -> list[Pause]:
-        entries = await self._store.audit.latest(_AUDIT_ROWS)
-        return recorded_pauses(entries[::-1])
-
-
-def recorded_pauses(entries: Iterable[AuditEntry]) -> list[Pause]:
-    """Pauses of all trading, from audit rows, oldest first.
-
-    A lift counts from when it was asked for, since trading opens before its row is written.
-    """
-    closed: dict[str, datetime] = {}
-    found: list[Pause] = []
-    for entry in entries:
-        if entry.action not in ("hold_set", "hold_lifted"):
-            continue
-        data = json.loads(entry.data)
-        hold = data["hold"]
-        if hold["side"] or hold["symbol"]:
-            continue
-        if entry.action == "hold_set":
-            closed.setdefault(hold["key"], _aware(entry.at) + _EFFECTIVE_AFTER)
-        elif hold["key"] in closed:
-            since = closed.pop(hold["key"])
-            until = datetime.fromisoformat(data["at"])
-            found += [Pause(since, until)] if since < until else []
-    return [*found, *(Pause(since) for since in closed.values())]
+    async def _trail(self) -> Trail:
+        """Read last: an entry comes with the change that it tells of, and never goes."""
+        entries = (await self._store.audit.latest(_AUDIT_ROWS))[::-1]
+        return Trail(entries, datetime.now(UTC), await self._store.audit.verify())
 
 
 def broker_order(order: VenueOrder) -> BrokerOrder:
@@ -294,7 +275,3 @@ def broker_order(order: VenueOrder) -> BrokerOrder:
 def _named(orders: Iterable[VenueOrder]) -> list[str]:
     parsed = (parse_remark(order.remark) for order in orders)
     return [ours[0] for ours in parsed if ours is not None]
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -340,8 +340,9 @@ class Desk:
         return (await self.control.count("PlaceOrder")).received
 
     async def calm(self) -> None:
-        """No fault, no pause, the price back: what a test leaves to the next."""
+        """No fault, no pause, market and price as before: what a test leaves to the next."""
         await self.control.clear()
+        await self.control.set_market("auto")
         await self.control.set_price(SYMBOL, PRICE)
 
     async def prove(self) -> None:

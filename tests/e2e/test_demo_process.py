@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from bronco.processes import ManagedProcess, Program
 from bronco.proof import NAMES
 from bronco.scenes import SCENES
 from bronco.settings import Settings
+from simulators.opend.control import SimulatorControl
 from tests.waiting import eventually
 
 SLOW = 120.0
@@ -44,6 +46,12 @@ async def command(tmp_path: Path) -> AsyncIterator[Command]:
 def below(process: ManagedProcess) -> list[psutil.Process]:
     """Everything it started, and what those started."""
     return psutil.Process(process.pid).children(recursive=True)
+
+
+def broker_of(demo: ManagedProcess) -> SimulatorControl:
+    """The broker's own side of a running demo; its control port stands in its command line."""
+    words = next(line for one in below(demo) if "--control-port" in (line := one.cmdline()))
+    return SimulatorControl(int(words[words.index("--control-port") + 1]))
 
 
 def alive(processes: list[psutil.Process]) -> list[str]:
@@ -106,6 +114,44 @@ async def test_demo__ctrl_c_while_it_plays__ends_all_and_is_no_success(
     assert await asyncio.wait_for(demo.wait(), SLOW) == 130
     assert alive(parts) == []
     assert json.loads((tmp_path / "demo.json").read_text())["ok"] is False
+
+
+async def test_demo__ctrl_c_after_the_scenes__ends_all_and_is_a_success(
+    tmp_path: Path, command: Command
+) -> None:
+    demo = await command("demo", "--embedded", "--json", "demo.json")
+    await said(tmp_path, "Ctrl-C ends everything")
+    parts = below(demo)
+    assert len(parts) >= 7
+    assert len(alive(parts)) == len(parts)  # it stays up until it is told
+    seen = json.loads((tmp_path / "demo.json").read_text())
+    psutil.Process(demo.pid).send_signal(signal.SIGINT)
+    assert await asyncio.wait_for(demo.wait(), SLOW) == 0
+    assert alive(parts) == []
+    assert seen["ok"] is True
+    assert not _exists(seen["directory"])
+
+
+async def test_demo__a_scene_does_not_end_as_it_should__exits_1_and_says_which(
+    tmp_path: Path, command: Command
+) -> None:
+    demo = await command("demo", "--once", "--embedded", "--json", "demo.json")
+    await said(tmp_path, "OpenD simulator")
+    # The first scene's deposit is to become shares; now its money comes back instead.
+    await broker_of(demo).fault("reject", n=3, message="no buying power")
+    parts = below(demo)
+    assert await asyncio.wait_for(demo.wait(), SLOW) == 1
+    seen = json.loads((tmp_path / "demo.json").read_text())
+    assert seen["ok"] is False
+    assert [one["name"] for one in seen["scenes"] if not one["ok"]] == [SCENES[0].name]
+    assert seen["scenes"][0]["detail"]
+    assert seen["invariants"] == dict.fromkeys(NAMES.values(), True)
+    said_last = (tmp_path / "out").read_text()
+    assert f"FAILED {SCENES[0].title}" in said_last
+    assert "NOT as it should be" in said_last
+    assert alive(parts) == []
+    assert _exists(seen["directory"])  # kept, for whoever looks for the reason
+    shutil.rmtree(seen["directory"])
 
 
 async def test_stack__told_to_end__hands_out_settings_and_leaves_nothing(

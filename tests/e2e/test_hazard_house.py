@@ -1,22 +1,41 @@
 """Hazard 9: a fill that no request may claim is the house's, and stops the symbol until seen to."""
 
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
 
 from models.control import HoldCommand, HoldKind
 from models.messages import ReconcileResult
+from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
-from models.requests import CONTROL_WORKFLOW_ID, QUEUE_MAIN, RECONCILE_SCHEDULE_ID
+from models.records import HousePosition
+from models.requests import CONTROL_WORKFLOW_ID, QUEUE_MAIN, RECONCILE_SCHEDULE_ID, Side
 from tests.e2e.desk import SYMBOL, Desk
 from tests.waiting import eventually
 
 
-async def test_fill__after_the_refund__is_the_houses_and_holds_the_symbol(
-    embedded_desk: Desk,
-) -> None:
+@pytest_asyncio.fixture
+async def house_desk(embedded_desk: Desk) -> AsyncIterator[Desk]:
+    """Reconcile runs when the test says so: its own run in between would make a first one second.
+
+    Nothing of the house's is left, and the invariants hold, in the end.
+    """
     desk = embedded_desk
-    # Its own run in between would make our first one the second.
     await desk.client.get_schedule_handle(RECONCILE_SCHEDULE_ID).pause()
+    await desk.holding()
+    yield desk
+    await desk.calm()
+    assert await desk.store.house.unresolved() == []
+    await desk.prove()
+
+
+async def test_fill__after_the_refund__is_the_houses_and_holds_the_symbol(
+    house_desk: Desk,
+) -> None:
+    desk = house_desk
     await desk.control.fault("hold_fills", on=True)
     made = await desk.deposit()
     await desk.at(made, Stage.PLACED)
@@ -26,27 +45,73 @@ async def test_fill__after_the_refund__is_the_houses_and_holds_the_symbol(
     await desk.workflow(made).result()
 
     await desk.control.fault("late_fill", order_id=row.futu_order_id)
+    await _in_our_book(desk, row.futu_order_id, filled=2)
+    position = await _booked(desk)
+    assert (position.cause, position.quantity, position.symbol) == ("LATE_FILL", 2, SYMBOL)
+    assert position.broker_order_id == row.futu_order_id
+    await _held_until_flattened(desk, position)
 
-    async def in_our_book() -> bool:
-        order = await desk.store.book.by_order_id(row.futu_order_id)
-        return order is not None and order.filled == 2
 
-    await eventually(in_our_book)
+@pytest.mark.parametrize(("side", "excess"), [(Side.BUY, 1), (Side.SELL, -1)])
+async def test_over_fill__more_than_was_asked__is_the_houses_and_holds_the_symbol(
+    house_desk: Desk, side: Side, excess: int
+) -> None:
+    desk = house_desk
+    await desk.control.fault("hold_fills", on=True)
+    made = await (desk.deposit() if side is Side.BUY else desk.redeem(2))
+    row = await desk.at(made, Stage.PLACED)
+    await desk.control.fault("over_fill", order_id=row.futu_order_id)
+    row = await desk.end(made, OrderStatus.EXECUTED)
+    assert (
+        row.filled_quantity == 2 * SHARE_SCALE
+    )  # the user gets what was asked for, not a share more
+    position = await _booked(desk)
+    assert (position.cause, position.quantity, position.symbol) == ("OVER_FILL", excess, SYMBOL)
+    assert position.broker_order_id == row.futu_order_id
+    await _held_until_flattened(desk, position)
+
+
+async def test_fill_cancelled__after_it_was_settled__is_the_houses_loss_and_holds_the_symbol(
+    house_desk: Desk,
+) -> None:
+    desk = house_desk
+    made = await desk.deposit()
+    row = await desk.end(made, OrderStatus.EXECUTED)
+    await desk.control.fault("fill_cancelled", order_id=row.futu_order_id)
+    await _in_our_book(desk, row.futu_order_id, filled=0)
+    position = await _booked(desk)
+    assert (position.cause, position.quantity) == ("FILL_CANCELLED", -2)
+    assert (
+        await desk.at(made, Stage.SETTLED)
+    ).filled_quantity == 2 * SHARE_SCALE  # theirs for good
+    await _held_until_flattened(desk, position)
+
+
+async def _in_our_book(desk: Desk, order_id: str, *, filled: int) -> None:
+    async def there() -> bool:
+        order = await desk.store.book.by_order_id(order_id)
+        return order is not None and order.filled == filled
+
+    await eventually(there)
+
+
+async def _booked(desk: Desk) -> HousePosition:
+    """The one position of the house, once two runs in a row have seen it."""
     await _reconcile(desk)
     assert await desk.store.house.unresolved() == []  # seen once is perhaps only in flight
     await _reconcile(desk)
     (position,) = await desk.store.house.unresolved()
-    assert (position.cause, position.quantity, position.symbol) == ("LATE_FILL", 2, SYMBOL)
-    assert position.broker_order_id == row.futu_order_id
     await desk.prove()
+    return position
 
+
+async def _held_until_flattened(desk: Desk, position: HousePosition) -> None:
     await desk.control.clear()
     waiting = await desk.deposit()
     assert "house" in (await desk.at(waiting, Stage.HELD)).waiting_for.lower()
-    await _flatten(desk, position.id, position.quantity)
+    await _flatten(desk, position)
     await desk.end(waiting, OrderStatus.EXECUTED)
     await desk.one_order_each([waiting])
-    await desk.prove()
 
 
 async def _reconcile(desk: Desk) -> None:
@@ -58,12 +123,15 @@ async def _reconcile(desk: Desk) -> None:
     )
 
 
-async def _flatten(desk: Desk, position_id: int | None, quantity: int) -> None:
-    """What an operator does: sell the shares, say so, lift the hold."""
-    assert position_id is not None
+async def _flatten(desk: Desk, position: HousePosition) -> None:
+    """What an operator does: trade the shares away, say so, lift the holds of the symbol."""
+    assert position.id is not None
     held = (await desk.control.account()).positions[SYMBOL]
-    await desk.control.set_position(SYMBOL, held - quantity)
+    await desk.control.set_position(SYMBOL, held - position.quantity)
     now = datetime.now(UTC)
-    await desk.store.house.resolve(position_id, "sold by hand", who="tests", now=now)
-    lift = HoldCommand(key=f"house:{SYMBOL}", kind=HoldKind.HOUSE, who="tests", symbol=SYMBOL)
-    await desk.client.get_workflow_handle(CONTROL_WORKFLOW_ID).signal("lift_hold", lift)
+    await desk.store.house.resolve(position.id, "sold by hand", who="tests", now=now)
+    control = desk.client.get_workflow_handle(CONTROL_WORKFLOW_ID)
+    for row in await desk.store.holds.active():
+        assert (row.kind, row.symbol) == (HoldKind.HOUSE, SYMBOL)
+        lift = HoldCommand(key=row.key, kind=HoldKind.HOUSE, who="tests", symbol=SYMBOL)
+        await control.signal("lift_hold", lift)

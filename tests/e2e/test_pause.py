@@ -1,6 +1,6 @@
 """A pause holds everything and loses nothing, however much arrives."""
 
-import asyncio
+from datetime import UTC, datetime
 
 from models.order import OrderStatus, Stage
 from tests.e2e.desk import ONE_SHARE, Desk
@@ -14,12 +14,16 @@ async def test_pause__200_deposits__none_sent_then_all_executed(desk: Desk) -> N
     assert {row.status for row in rows} == {OrderStatus.PENDING}
     assert await desk.placed() == sent
 
-    async def arrive() -> None:
-        for _ in range(4):
-            made.extend(await desk.deposits(5, ONE_SHARE))
+    await desk.play.resume()  # returns when trading is open: waking what is held begins only then
+    asked_at, first_sent_at = desk.play.pauses[-1].until, datetime.now(UTC)
+    late = [one for _ in range(4) for one in await desk.deposits(5, ONE_SHARE)]
+    # Read after the last one was mined: what has not ended here had not ended then.
+    left = [row for row in await desk.rows(made) if row.status is not OrderStatus.EXECUTED]
+    assert asked_at is not None
+    assert asked_at < first_sent_at
+    assert [row for row in left if row.stage is Stage.HELD], "the resume was over too soon"
 
-    await asyncio.gather(desk.play.resume(), arrive())
-    assert len(made) == 220
-    await desk.all_end(made, OrderStatus.EXECUTED, seconds=90)
-    await desk.one_order_each(made)
+    assert len(late) == 20
+    await desk.all_end([*made, *late], OrderStatus.EXECUTED, seconds=90)
+    await desk.one_order_each([*made, *late])
     assert await desk.placed() == sent + 220

@@ -1,22 +1,28 @@
 """What the proof says about what it read: each planted break under its own name."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bronco.proof import NAMES, SeenPause, Truth, judge, recorded_pauses
-from models.invariants import Begun, Pause
-from models.records import AuditEntry
+from bronco.proof import NAMES, SeenPause, Truth, judge
+from models.drafts import AuditFault
+from models.invariants import Begun
 from tests.unit.test_invariants import FAULTS, NOW, sound
+from tests.unit.trail import trail_of
 
 SECOND = timedelta(seconds=1)
 
 
 def truth(**changes: Any) -> Truth:
-    fields: dict[str, Any] = {"world": sound(), "arrived": [Begun("r1", NOW)]}
+    """Sound, and with a log that tells of all that there is, unless it is said otherwise."""
+    world = changes.get("world", sound())
+    fields: dict[str, Any] = {
+        "world": world,
+        "arrived": [Begun("r1", NOW)],
+        "trail": trail_of(world.cases),
+    }
     return Truth(**(fields | changes))
 
 
@@ -24,7 +30,7 @@ def broken(subject: Truth) -> set[str]:
     return {name for name, verdict in judge(subject).items() if not verdict.ok}
 
 
-def test_judge__sound__all_five_hold_and_say_nothing() -> None:
+def test_judge__sound__all_hold_and_say_nothing() -> None:
     verdicts = judge(truth())
     assert set(verdicts) == set(NAMES.values())
     assert all(verdict == (True, "") for verdict in verdicts.values())
@@ -55,36 +61,8 @@ def test_judge__order_reached_the_broker_while_paused__breaks_unless_it_was_in_f
     assert broken(truth(pauses=[pause])) == ({NAMES[5]} if breaks else set())
 
 
-def entry(action: str, at: datetime, *, said: datetime | None = None, **scope: Any) -> AuditEntry:
-    hold = {"key": "manual", "side": None, "symbol": ""} | scope
-    data = {"at": (said or at).isoformat(), "hold": hold}
-    return AuditEntry(
-        event_key=f"{action}{at}",
-        action=action,
-        data=json.dumps(data),
-        at=at.astimezone(UTC).replace(tzinfo=None),
-    )
-
-
-def test_recorded_pauses__set_and_lifted__lasts_until_the_lift_was_asked_for() -> None:
-    later = NOW + timedelta(minutes=1)
-    found = recorded_pauses(
-        [entry("hold_set", NOW), entry("hold_lifted", later + SECOND, said=later)]
-    )
-    assert found == [Pause(NOW + 2 * SECOND, later)]
-
-
-def test_recorded_pauses__still_set__has_no_end() -> None:
-    assert recorded_pauses([entry("hold_set", NOW)]) == [Pause(NOW + 2 * SECOND)]
-
-
-def test_recorded_pauses__scoped_or_shorter_than_the_lease__is_none() -> None:
-    scoped = [entry("hold_set", NOW, symbol="AAPL"), entry("hold_set", NOW, side="BUY")]
-    short = [entry("hold_set", NOW), entry("hold_lifted", NOW + SECOND)]
-    assert recorded_pauses(scoped) == []
-    assert recorded_pauses(short) == []
-
-
-def test_recorded_pauses__placement_inside__breaks_the_fifth() -> None:
-    pauses = recorded_pauses([entry("hold_set", NOW - timedelta(minutes=1))])
-    assert broken(truth(world=replace(sound(), pauses=pauses))) == {NAMES[5]}
+def test_judge__log_that_was_tampered_with__breaks_the_sixth() -> None:
+    fault = AuditFault(seq=1, entry_id=1, problem="was changed after it was sealed")
+    tampered = replace(truth().trail, fault=fault)
+    assert broken(truth(trail=tampered)) == {NAMES[6]}
+    assert broken(truth(trail=replace(tampered, entries=[], fault=None))) == {NAMES[6]}
