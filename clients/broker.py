@@ -12,6 +12,7 @@ from clients.futu_calls import TradeCalls
 from clients.futu_maps import BROKER, SUCCEEDED
 from clients.futu_send import send
 from clients.futu_vendor import MODIFY_ORDER, PLACE_ORDER, Fence
+from clients.shared import Shared
 from models.broker import (
     LOOK_BACK,
     BookSnapshot,
@@ -52,6 +53,8 @@ class BrokerClient(BrokerLinks):
         super().__init__(settings, log_home=log_home, rsa_key=rsa_key, on_link=on_link)
         self._quotes: dict[str, tuple[float, Quote]] = {}
         self._quoting = asyncio.Lock()
+        self._funds = Shared(self._read_funds)
+        self._positions = Shared(self._read_positions)
 
     async def quote(self, symbol: str) -> Quote:
         """A snapshot at most a second old; one caller asks for all who want it meanwhile.
@@ -71,11 +74,20 @@ class BrokerClient(BrokerLinks):
             return found
 
     async def funds(self) -> Funds:
-        """Dollars before working buys, and what those take; margin never counts."""
-        return await self._read("reading the funds", TradeCalls.funds, 1 + _LIST_REQUESTS)
+        """Dollars before working buys, and what those take; margin never counts.
+
+        Read after this was asked; one read serves all who wait for it. So are the positions.
+        """
+        return await self._funds.get()
 
     async def positions(self) -> tuple[Position, ...]:
         """US holdings in whole shares."""
+        return await self._positions.get()
+
+    async def _read_funds(self) -> Funds:
+        return await self._read("reading the funds", TradeCalls.funds, 1 + _LIST_REQUESTS)
+
+    async def _read_positions(self) -> tuple[Position, ...]:
         return await self._read("reading the positions", TradeCalls.positions)
 
     async def orders(self, refresh: bool = False) -> tuple[BrokerOrder, ...]:

@@ -97,11 +97,13 @@ if redis.call('ZSCORE', KEYS[1], member) then return 0 end
 local newest = tonumber(redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2] or '0')
 -- The clock may be set back; slots still follow each other.
 local now = math.max(now_us(), newest)
+local old = string.format('%.0f', now - math.max(window, gap) - 1)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', old)
 -- Strictly older than the window: a window that includes both its ends holds no more either.
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window - 1))
-local count, wait = redis.call('ZCARD', KEYS[1]), newest + gap - now
+local count = redis.call('ZCOUNT', KEYS[1], string.format('%.0f', now - window), '+inf')
+local wait = newest + gap - now
 if count >= limit then
-  local from = count - limit
+  local from = redis.call('ZCARD', KEYS[1]) - limit
   local first = tonumber(redis.call('ZRANGE', KEYS[1], from, from, 'WITHSCORES')[2])
   wait = math.max(wait, first + window + 1 - now)
 end

@@ -13,6 +13,7 @@ from eth_utils.crypto import keccak
 
 from clients.abi import load_contract
 from clients.rpc import Call, Rpc, quantity
+from clients.shared import Shared
 from models.chain import (
     AssetTerms,
     RefundItem,
@@ -44,6 +45,7 @@ class VaultClient:
         self.chain_id = chain_id
         self.address = to_checksum_address(address)
         self._page = page
+        self._head = Shared(self._read_head)
 
     async def check(self) -> None:
         """Refuse to work with the wrong chain or with an address that holds no vault.
@@ -69,7 +71,10 @@ class VaultClient:
         return code not in ("0x", "", None)
 
     async def head(self) -> BlockRef:
-        """The newest block."""
+        """The newest block, read after this was asked; one read serves all who wait for it."""
+        return await self._head.get()
+
+    async def _read_head(self) -> BlockRef:
         return block_ref(await self.rpc.call("eth_getBlockByNumber", "latest", False), "latest")
 
     async def finalized(self) -> BlockRef:

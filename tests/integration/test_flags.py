@@ -1,6 +1,7 @@
 """The flags on a real Redis, and what only a real one can do."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +40,7 @@ async def own_redis(tmp_path: Path) -> AsyncIterator[Redis]:
 
 
 # Redis's own clock cannot be set, so the script is given one; all else in it is what runs.
+members = (f"m{n}" for n in itertools.count())
 STEPPED = SLOT.replace("redis.call('TIME')", "{'0', redis.call('GET', 'clock')}")
 
 
@@ -65,7 +67,7 @@ async def test_slot_script__any_arrivals__window_exact_burst_full_gap_kept(
         for step in steps:
             now += step
             await redis.set("clock", now)
-            wait = int(await script(keys=["slots"], args=[limit, window, gap]))
+            wait = int(await script(keys=["slots"], args=[next(members), limit, window, gap]))
             recent = [at for at in taken if now - at <= window]
             free = len(recent) < limit and (not taken or now - taken[-1] >= gap)
             assert (wait == 0) is free
@@ -74,10 +76,10 @@ async def test_slot_script__any_arrivals__window_exact_burst_full_gap_kept(
                 continue
             # The wait is exact: one microsecond earlier there is no slot, then there is one.
             await redis.set("clock", now + wait - 1)
-            assert int(await script(keys=["slots"], args=[limit, window, gap])) == 1
+            assert int(await script(keys=["slots"], args=[next(members), limit, window, gap])) == 1
             now += wait
             await redis.set("clock", now)
-            assert int(await script(keys=["slots"], args=[limit, window, gap])) == 0
+            assert int(await script(keys=["slots"], args=[next(members), limit, window, gap])) == 0
             taken.append(now)
     for start in taken:
         assert sum(start <= at <= start + window for at in taken) <= limit
@@ -87,10 +89,13 @@ async def test_slot_script__clock_set_back__slots_still_follow_each_other(redis_
     async with RedisClient.from_url(redis_url, decode_responses=True) as redis:
         script = redis.register_script(STEPPED)
         await redis.set("clock", 2_000_000)
-        assert int(await script(keys=["slots"], args=[2, 1_000_000, 500_000])) == 0
+        assert int(await script(keys=["slots"], args=[next(members), 2, 1_000_000, 500_000])) == 0
         await redis.set("clock", 1_000_000)
 
-        assert int(await script(keys=["slots"], args=[2, 1_000_000, 500_000])) == 500_000
+        assert (
+            int(await script(keys=["slots"], args=[next(members), 2, 1_000_000, 500_000]))
+            == 500_000
+        )
 
 
 async def test_slot_script__limit_lowered__counts_what_was_taken_before(redis_url: str) -> None:
@@ -98,10 +103,10 @@ async def test_slot_script__limit_lowered__counts_what_was_taken_before(redis_ur
         script = redis.register_script(STEPPED)
         for now in (1_000_000, 1_000_100, 1_000_200):
             await redis.set("clock", now)
-            assert int(await script(keys=["slots"], args=[3, 5_000, 0])) == 0
+            assert int(await script(keys=["slots"], args=[next(members), 3, 5_000, 0])) == 0
 
-        assert int(await script(keys=["slots"], args=[2, 5_000, 0])) == 4_901
-        assert int(await script(keys=["slots"], args=[1, 5_000, 0])) == 5_001
+        assert int(await script(keys=["slots"], args=[next(members), 2, 5_000, 0])) == 4_901
+        assert int(await script(keys=["slots"], args=[next(members), 1, 5_000, 0])) == 5_001
 
 
 async def test_restart__from_an_older_dump__is_not_open_until_renewed(own_redis: Redis) -> None:
