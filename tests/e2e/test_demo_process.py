@@ -138,7 +138,7 @@ async def test_demo__a_scene_does_not_end_as_it_should__exits_1_and_says_which(
     demo = await command("demo", "--once", "--embedded", "--json", "demo.json")
     await said(tmp_path, "OpenD simulator")
     # The first scene's deposit is to become shares; now its money comes back instead.
-    await broker_of(demo).fault("reject", n=3, message="no buying power")
+    await broker_of(demo).fault("reject", n=3, message="not enough buying power")
     parts = below(demo)
     assert await asyncio.wait_for(demo.wait(), SLOW) == 1
     seen = json.loads((tmp_path / "demo.json").read_text())
