@@ -63,7 +63,10 @@ def routes(store: "Store", guard: KeyGuard | None) -> APIRouter:
         kept = [row for row in rows if _matches(row, chosen, tx_hash, request_id)]
         return OrderPage(orders=_views(kept))
 
-    @router.get("/orders/{key}", responses=errors | described(HTTPStatus.NOT_FOUND))
+    @router.get(
+        "/orders/{key}",
+        responses=errors | described(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    )
     async def order(
         key: Annotated[str, Path(description="internal id, request id or workflow id")],
     ) -> OrderDetail:

@@ -149,6 +149,18 @@ async def test_request__started__carries_what_decorates_it(watched: Watched) -> 
     assert (unknown.symbol, unknown.tx_hash) == ("", "")
 
 
+async def test_logs__twice_and_with_terms_that_are_none__start_what_the_vault_says_once(
+    watched: Watched,
+) -> None:
+    """A log only wakes: how often it comes and what it claims decides nothing."""
+    watched.vault.have(1, 1)
+    true, lying = event("DepositRequested", 1), event("DepositRequested", 1, salt=9)
+    for _ in range(3):
+        watched.walk.hint(wake(true, true, lying, event("DepositRequested", 77)))
+        await watched.look_after(10)
+    assert [request.request_id for request in watched.gateway.started] == [request_id_of(1)]
+
+
 async def test_request__counted_but_not_shown__is_not_passed_over(watched: Watched) -> None:
     watched.vault.have(1, 1)
     watched.vault.have(3, 3)
