@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from models.broker import BrokerOrder, BrokerStatus, MarketState, Quote
+from models.broker import BookSnapshot, BrokerOrder, BrokerStatus, MarketState, Quote
 from models.messages import ClaimView, PlaceOrderResult, PlaceOutcome
 from models.records import ClaimState, Placement
 from models.requests import BlockRef, OrderRequest, Side, VaultRequest, VaultStatus, remark_of
@@ -144,3 +144,10 @@ def quote(**changes: Any) -> Quote:
 def not_placed(outcome: PlaceOutcome, **changes: Any) -> PlaceOrderResult:
     fields: dict[str, Any] = {"outcome": outcome, "detail": f"said {outcome.value}"}
     return PlaceOrderResult(**(fields | changes))
+
+
+def read_at(begun: datetime) -> BookSnapshot:
+    """A complete read of an empty book of the broker's."""
+    return BookSnapshot(
+        orders=(), begun_at=begun, ended_at=begun, connection=1, connected_at=begun, complete=True
+    )

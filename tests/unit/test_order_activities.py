@@ -1,7 +1,7 @@
 """An order's own steps over a real store: rows, versions, reasons, items, ends."""
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.clock import utc_now
 from activities.orders import OrderActivities
 from clients.store import Store
-from models.broker import BookSnapshot, BrokerOrder
+from models.broker import BrokerOrder
 from models.drafts import ClaimDraft, Headroom
 from models.errors import NotFound, SourceUnavailable
 from models.messages import (
@@ -36,6 +36,7 @@ from tests.builders import (
     ended,
     filled,
     order_request,
+    read_at,
     request_id_of,
     vault_request,
 )
@@ -318,12 +319,6 @@ async def test_close__payout_is_owed__says_so_and_is_not_the_end(book: Book) -> 
     assert (row.stage, row.received, row.waiting_for) == (Stage.SETTLED, item.out, "")
     entries = [e.action for e in await book.store.audit.of_request(REQUEST.request_id)]
     assert (entries.count("order.owed"), entries.count("order.settled")) == (1, 1)
-
-
-def read_at(begun: datetime) -> BookSnapshot:
-    return BookSnapshot(
-        orders=(), begun_at=begun, ended_at=begun, connection=1, connected_at=begun, complete=True
-    )
 
 
 async def test_record__a_wait__shows_stage_words_and_tries(book: Book) -> None:

@@ -12,7 +12,6 @@ from activities.placing import PlacingActivities
 from activities.pricing import Plan
 from activities.settling import settlement_item
 from clients.store import Store
-from models.broker import BookSnapshot
 from models.control import Hold, HoldKind, Refusal
 from models.drafts import Headroom
 from models.errors import (
@@ -25,7 +24,7 @@ from models.messages import EnqueueInput, PlaceOrderInput, PlaceOrderResult, Pla
 from models.order import Order, OrderStatus, Reason, Stage
 from models.records import ClaimState, ItemKind, Placement, SettlementItem
 from models.requests import Side, VaultRequest, remark_of
-from tests.builders import SHARE, SYMBOL, TOKEN, not_placed, request_id_of, vault_request
+from tests.builders import SHARE, SYMBOL, TOKEN, not_placed, read_at, request_id_of, vault_request
 from tests.unit.trading import ASSETS, BreakingStore, FakeBroker, FakeFlags, request_of
 
 WHOLE = ["slot", "begin", "placements.claim", "use", "send", "placements.mark", "book.apply"]
@@ -63,15 +62,7 @@ class Office:
         )
 
     async def book_read(self, begun_at: datetime) -> None:
-        read = BookSnapshot(
-            orders=(),
-            begun_at=begun_at,
-            ended_at=begun_at,
-            connection=1,
-            connected_at=begun_at,
-            complete=True,
-        )
-        await self.store.real.book.record_snapshot(read)
+        await self.store.real.book.record_snapshot(read_at(begun_at))
 
     async def place(self, attempt: int = 1) -> PlaceOrderResult:
         placing = PlacingActivities(

@@ -16,13 +16,14 @@ from activities.reconcile_view import ReconcileReader
 from clients.gateway import WorkflowGateway
 from clients.shares import ShareReader
 from models.assets import Asset, AssetBook
-from models.broker import BookSnapshot, BrokerOrder, BrokerStatus, Position
+from models.broker import BrokerOrder, BrokerStatus, Position
 from models.control import HoldCommand
 from models.drafts import ClaimDraft, ClaimKind, Headroom
 from models.errors import SourceUnavailable
 from models.messages import ReconcileResult
 from models.records import ClaimState
 from models.requests import VaultRequest, order_workflow_id, remark_of
+from tests.builders import read_at
 from tests.integration.settlement.rig import Rig
 from tests.waiting import eventually
 
@@ -120,15 +121,7 @@ class Office:
         return await self._run(environment)
 
     async def book_read(self, begun_at: datetime) -> None:
-        read = BookSnapshot(
-            orders=(),
-            begun_at=begun_at,
-            ended_at=begun_at,
-            connection=1,
-            connected_at=begun_at,
-            complete=True,
-        )
-        await self.store.book.record_snapshot(read)
+        await self.store.book.record_snapshot(read_at(begun_at))
 
     async def _run(self, environment: ActivityEnvironment) -> ReconcileResult:
         result: ReconcileResult = await environment.run(self.activities.reconcile)
