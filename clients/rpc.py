@@ -12,13 +12,10 @@ from web3.exceptions import Web3Exception
 from web3.providers import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from clients.shared import Kept
 from models.errors import SourceUnavailable
 
 Call = tuple[str, Sequence[Any]]
 DEFAULT_TIMEOUT_SECONDS = 10.0
-_KEPT, _KEPT_LENGTH = 2_000, 4_096
-"""Answers kept, and the longest one that is."""
 
 
 class RpcUnreachable(SourceUnavailable):
@@ -48,7 +45,6 @@ class Rpc:
         self.url = url
         self.name = name
         self._timeout = timeout_seconds
-        self._kept: Kept[str] = Kept(_KEPT)
         # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
         # failure is decided above.
         self._provider = AsyncHTTPProvider(
@@ -68,13 +64,10 @@ class Rpc:
             RpcRefused: the endpoint answered with an error.
             SourceUnavailable: it gave no usable answer.
         """
-        question = lasting(method, params)
-        if question and (known := self._kept.get(question)) is not None:
-            return known
         response = await self._guarded(
             method, self._provider.make_request(RPCEndpoint(method), list(params))
         )
-        return self._keep(question, self._result(method, response))
+        return self._result(method, response)
 
     async def quantity(self, method: str, *params: Any) -> int:
         """The result of a call that answers with a number. Raises as `call`."""
@@ -87,18 +80,6 @@ class Rpc:
             RpcRefused: any of them was answered with an error.
             SourceUnavailable: there was no usable answer.
         """
-        questions = [lasting(method, params) for method, params in calls]
-        known: list[Any] = [
-            self._kept.get(question) if question else None for question in questions
-        ]
-        missing = [index for index, answer in enumerate(known) if answer is None]
-        if missing:
-            found = await self._batch([calls[index] for index in missing])
-            for index, answer in zip(missing, found, strict=True):
-                known[index] = self._keep(questions[index], answer)
-        return known
-
-    async def _batch(self, calls: Sequence[Call]) -> list[Any]:
         doing = "+".join(dict.fromkeys(method for method, _ in calls))
         requests = [(RPCEndpoint(method), list(params)) for method, params in calls]
         responses = await self._guarded(doing, self._provider.make_batch_request(requests))
@@ -124,11 +105,6 @@ class Rpc:
             # The last three: what the provider's decoder makes of a malformed answer.
             raise SourceUnavailable(self.name, doing, type(error).__name__) from error
 
-    def _keep(self, question: str, answer: Any) -> Any:
-        if question and isinstance(answer, str) and len(answer) <= _KEPT_LENGTH:
-            self._kept.put(question, answer)
-        return answer
-
     def _result(self, doing: str, response: RPCResponse) -> Any:
         if not isinstance(response, dict):
             raise SourceUnavailable(self.name, doing, "the answer is no JSON-RPC response")
@@ -147,16 +123,3 @@ def quantity(source: str, doing: str, value: Any) -> int:
         return int(value, 16)
     except (TypeError, ValueError) as error:
         raise SourceUnavailable(source, doing, "the answer is no number") from error
-
-
-def lasting(method: str, params: Sequence[Any]) -> str:
-    """A question whose answer never changes, as text; empty for any other.
-
-    What a call gives at a block that is named by its hash is the same for ever.
-    """
-    if method != "eth_call" or len(params) != 2 or not isinstance(params[1], dict):
-        return ""
-    target, block = params
-    if set(target) != {"to", "data"} or "blockHash" not in block:
-        return ""
-    return f"{block['blockHash']}:{target['to']}:{target['data']}"

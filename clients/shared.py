@@ -1,7 +1,6 @@
-"""One read for many who ask at once, and answers that can never change kept for a while."""
+"""One read for many who ask at once."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -33,28 +32,6 @@ class Shared(Generic[T]):
         # From here on this one has begun: who asks now waits for the next.
         self._running, self._waiting = self._waiting, None
         return await self._read()
-
-
-class Kept(Generic[T]):
-    """The newest answers of questions whose answer never changes; `most` of them."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._answers: OrderedDict[str, T] = OrderedDict()
-
-    def get(self, question: str) -> T | None:
-        """The answer; None when it was not kept."""
-        answer = self._answers.get(question)
-        if answer is not None:
-            self._answers.move_to_end(question)
-        return answer
-
-    def put(self, question: str, answer: T) -> None:
-        """Keep an answer; the one that was longest unused makes room."""
-        self._answers[question] = answer
-        self._answers.move_to_end(question)
-        while len(self._answers) > self._most:
-            self._answers.popitem(last=False)
 
 
 def _looked_at(task: asyncio.Task[T]) -> None:

@@ -1,11 +1,8 @@
-"""Reads that are joined, and answers that are kept."""
+"""Reads that are joined."""
 
 import asyncio
 
-import pytest
-
-from clients.rpc import lasting
-from clients.shared import Kept, Shared
+from clients.shared import Shared
 
 
 class Source:
@@ -72,33 +69,3 @@ async def test_shared__read_fails__all_are_told_and_the_next_reads_again() -> No
     assert [str(error) for error in told] == ["down"] * 3
     source.error = None
     assert await shared.get() == 2
-
-
-def test_kept__more_than_fit__forgets_what_was_longest_unused() -> None:
-    kept: Kept[str] = Kept(2)
-    kept.put("a", "1")
-    kept.put("b", "2")
-    assert kept.get("a") == "1"
-    kept.put("c", "3")
-    assert [kept.get(name) for name in "abc"] == ["1", None, "3"]
-
-
-AT = {"blockHash": "0xaa", "requireCanonical": True}
-CALL = {"to": "0x1", "data": "0x2"}
-
-
-@pytest.mark.parametrize(
-    ("method", "params", "lasts"),
-    [
-        ("eth_call", (CALL, AT), True),
-        ("eth_call", (CALL, "latest"), False),
-        ("eth_call", (CALL, {"blockNumber": "0x1"}), False),
-        ("eth_call", ({**CALL, "from": "0x3"}, AT), False),
-        ("eth_getBalance", ("0x1", "latest"), False),
-        ("eth_getCode", ("0x1", AT), False),
-    ],
-)
-def test_answer__kept__only_of_a_call_at_a_blocks_hash(
-    method: str, params: tuple[object, ...], lasts: bool
-) -> None:
-    assert bool(lasting(method, params)) is lasts
