@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -212,8 +213,9 @@ class OrderActivities:
     async def _indicative(self, terms: VaultRequest, head: BlockRef) -> str:
         """It only informs, so a feed that cannot be read holds nothing up here."""
         try:
-            price = await self._vault.reference_price(terms.asset, head)
-            _, decimals = await self._vault.usdt(head)
+            price, (_, decimals) = await asyncio.gather(
+                self._vault.reference_price(terms.asset, head), self._vault.usdt(head)
+            )
         except SourceUnavailable:
             price, decimals = 0, 0
         return indicative(terms, price, decimals)

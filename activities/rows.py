@@ -22,8 +22,8 @@ async def show(
     version: int,
     changes: Mapping[str, object],
     audit: AuditDraft | None = None,
-) -> bool:
-    """Write a row and the audit entry; False where as new a writer was there already.
+) -> None:
+    """Write a row, where no newer writer was there already, and the audit entry.
 
     A row that a lost database has forgotten, or that shows an end a reorganisation undid, is left
     as it is: the end of the order writes it again. The audit entry is written all the same.
@@ -32,7 +32,7 @@ async def show(
         SourceUnavailable: the store could not be asked.
     """
     try:
-        return await store.orders.update(
+        await store.orders.update(
             request.chain_id,
             request.vault,
             request.request_id,
@@ -43,6 +43,5 @@ async def show(
         )
     except (NotFound, Conflict) as error:
         activity.logger.warning("row_not_written", extra={"detail": str(error)})
-    if audit is not None:
-        await store.audit.append(audit, utc_now())
-    return False
+        if audit is not None:
+            await store.audit.append(audit, utc_now())
