@@ -115,7 +115,8 @@ class ControlActivities:
             if renewal is not _Renewal.FAILED:
                 renewed_at = loop.time()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(activity.wait_for_worker_shutdown(), RENEW_SECONDS)
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await activity.wait_for_worker_shutdown()
                 raise ApplicationError("the worker shuts down", type="WorkerShutdown")
 
     @activity.defn(name="wake_held")
@@ -171,7 +172,8 @@ class ControlActivities:
     async def _waiting(self) -> int:
         """How many orders are held; 0 when the store does not say so at once."""
         with contextlib.suppress(SourceUnavailable, TimeoutError):
-            counts = await asyncio.wait_for(self._store.orders.counts(), _COUNT_SECONDS)
+            async with asyncio.timeout(_COUNT_SECONDS):
+                counts = await self._store.orders.counts()
             return counts.by_stage.get(Stage.HELD, 0)
         return 0
 

@@ -87,7 +87,8 @@ async def _timed(check: Check, blot: Redaction) -> CheckResult:
     begun = time.monotonic()
     detail = ""
     try:
-        await asyncio.wait_for(check(), CHECK_SECONDS)
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
     except TimeoutError:
         detail = f"no answer within {CHECK_SECONDS:g} s"
     except (BroncoError, TemporalError, OSError, RuntimeError) as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from bronco.foreground import go_on
 from bronco.play import Ended, open_play
 from bronco.proof import Verdict, prove_at_rest
 from bronco.scenes import SCENES, SceneResult, play_scene
@@ -124,10 +125,12 @@ async def open_stack(options: DemoOptions, watcher: Watcher) -> AsyncIterator[St
 async def _play(up: Stack, report: DemoReport, watcher: Watcher) -> None:
     async with open_play(up) as play:
         for scene in SCENES:
+            go_on()
             watcher.playing(scene.title)
             result = await play_scene(scene, play)
             report.scenes.append(result)
             watcher.played(result)
+        go_on()
         watcher.playing("asking chain, broker and database whether the invariants hold")
         report.invariants = await prove_at_rest(up, play.pauses)
 

@@ -94,7 +94,8 @@ def open_home(directory: Path) -> Path:
 async def answers(host: str, port: int) -> bool:
     """Tell whether something accepts connections there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), 1)
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection(host, port)
     except OSError:  # TimeoutError is one
         return False
     writer.close()
@@ -180,7 +181,8 @@ class ManagedProcess:
                 self.thaw()
             self.send(self.program.stop_signal)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wait(), self.program.grace_seconds)
+                async with asyncio.timeout(self.program.grace_seconds):
+                    await self.wait()
         await self.kill()
         return self.returncode
 
@@ -244,8 +246,8 @@ class ManagedProcess:
         if self.program.ready is None:
             return True
         try:
-            left = max(deadline - time.monotonic(), 0.1)
-            return await asyncio.wait_for(self.program.ready(), left)
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0.1)):
+                return await self.program.ready()
         except TimeoutError:
             return False
 

@@ -100,7 +100,8 @@ class HeadWatch:
     async def wait(self, *, timeout_seconds: float) -> Wake:
         """What happened since the last wait, or an idle Wake after the time-out."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                await self._wake.wait()
         if self._task is not None and self._task.done():
             self._task.result()  # a bug of ours ended it: say so, rather than go quiet
         self._wake.clear()

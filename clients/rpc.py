@@ -93,7 +93,8 @@ class Rpc:
     async def _guarded(self, doing: str, work: Any) -> Any:
         try:
             # The provider's own timeout covers the exchange; this one also its session handling.
-            return await asyncio.wait_for(work, self._timeout + 1)
+            async with asyncio.timeout(self._timeout + 1):
+                return await work
         except TimeoutError as error:
             raise SourceUnavailable(self.name, doing, f"no answer in {self._timeout} s") from error
         except ClientConnectorError as error:

@@ -5,6 +5,9 @@
 - models/ and activities/ keep no mutable module state: it would leak between workflow runs.
 - rounding happens in models/money.py alone, where its direction is stated.
 - the environment is read in bronco/settings.py alone.
+- nothing waits with asyncio.wait_for: before Python 3.12 it swallows a cancellation that comes as
+  what it waits for ends (https://github.com/python/cpython/issues/86296), so Ctrl-C, a worker's
+  shutdown or an activity's cancellation is lost. `async with asyncio.timeout(...)` does not.
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ def check(path: str, source: str) -> list[Breach]:
     found = [
         *_impure(path, tree, names),
         *_environment(path, tree, names),
+        *_swallowing(tree, names),
         *_rounding(path, tree, names),
         *_module_state(path, tree, names),
     ]
@@ -112,6 +116,14 @@ def _environment(path: str, tree: ast.Module, names: dict[str, str]) -> Found:
             name = _dotted(node, names)
             if name in ENVIRONMENT_NAMES:
                 yield node, f"{name} outside bronco/settings.py: take the setting as an argument"
+
+
+def _swallowing(tree: ast.Module, names: dict[str, str]) -> Found:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute | ast.Name):
+            name = _dotted(node, names)
+            if name == "asyncio.wait_for":
+                yield node, "asyncio.wait_for can swallow a cancellation: use asyncio.timeout"
 
 
 def _rounding(path: str, tree: ast.Module, names: dict[str, str]) -> Found:

@@ -97,6 +97,7 @@ async def _show(
     options: "DemoOptions", report: "DemoReport", once: bool, json_file: Path | None
 ) -> None:
     from bronco.demo import demo as play
+    from bronco.foreground import stay
 
     progress = _Progress(_console(sys.stdout))
     with progress:
@@ -107,12 +108,13 @@ async def _show(
                 report.save(json_file)
             if not once:
                 _print_addresses(report, up, progress.console)
-                await asyncio.Event().wait()
+                await stay()
             progress.say("stopping everything")
 
 
 async def _serve(options: "DemoOptions", env_file: Path | None) -> None:
     from bronco.demo import open_stack
+    from bronco.foreground import stay
 
     progress = _Progress(_console(sys.stderr))
     with progress:
@@ -120,7 +122,7 @@ async def _serve(options: "DemoOptions", env_file: Path | None) -> None:
             progress.stop()
             hand_out(_env_text(up), env_file)
             progress.line(f"API {up.api_url}/docs · Temporal {up.temporal.ui_url} · Ctrl-C ends it")
-            await asyncio.Event().wait()
+            await stay()
 
 
 def _env_text(up: "Stack") -> str:

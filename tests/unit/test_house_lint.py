@@ -57,6 +57,18 @@ def test_environment__read_outside_settings__is_found(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "import asyncio\nx = asyncio.wait_for(y, 1)",
+        "from asyncio import wait_for\nx = wait_for(y, 1)",
+    ],
+)
+def test_wait_for__anywhere__is_found(source: str) -> None:
+    (breach,) = texts("clients/rpc.py", source)
+    assert "asyncio.timeout" in breach
+
+
+@pytest.mark.parametrize(
     ("path", "source"),
     [
         ("workflows/deposit.py", "x = round(1.5)"),
