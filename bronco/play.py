@@ -30,7 +30,7 @@ from simulators.opend.control import SimulatorControl, VenueOrder
 
 T = TypeVar("T")
 LIFETIME_SECONDS = 3600
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
 

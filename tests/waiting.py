@@ -20,7 +20,7 @@ async def eventually(
 ) -> T: ...
 async def eventually(
     predicate: Callable[[], T | Awaitable[T]],
-    timeout: float = 10,
+    timeout: float = 30,
     interval: float = 0.02,
 ) -> T:
     """Ask until the answer is truthy, and return it; what the predicate raises is raised."""

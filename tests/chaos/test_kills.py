@@ -72,7 +72,7 @@ async def test_kill__20_orders_in_flight__each_ends_once(kept_desk: Desk, victim
     await asyncio.sleep(_DOWN_SECONDS)  # how long it is down is what is tested
     await process.start()
     assert process.pid != killed
-    rows = await desk.all_at_their_end(made, seconds=60)
+    rows = await desk.all_at_their_end(made, seconds=120)
     await _each_once(desk, made, rows, excused=victim in HOLD_ORDERS)
     assert await holdings(desk) == await after_these(desk, before, made)
     await _read_over_http(desk, rows)
@@ -85,7 +85,7 @@ async def _in_flight(desk: Desk, made: Sequence[Requested]) -> None:
     async def all_known_some_sent() -> bool:
         return len(await desk.rows(made)) == len(made) and bool(await desk.orders_of(*made))
 
-    await eventually(all_known_some_sent, timeout=30, interval=0.005)
+    await eventually(all_known_some_sent, timeout=60, interval=0.005)
     rows = await desk.rows(made)
     assert len(rows) == _SELLS + _BUYS
     assert [brief(row) for row in rows if row.status in TERMINAL_STATUSES] == []

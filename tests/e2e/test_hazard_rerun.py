@@ -73,7 +73,7 @@ async def test_order__ended_in_temporal_while_it_works__taken_up_again(
         running = described.status is WorkflowExecutionStatus.RUNNING
         return running and described.run_id != before
 
-    await eventually(runs_again, timeout=30)
+    await eventually(runs_again, timeout=60)
     await desk.control.fault("release_fills")
     await desk.end(working, OrderStatus.EXECUTED)
     await desk.one_order_each([working])

@@ -32,7 +32,7 @@ async def test_answer__links_die_and_list_is_empty_after_reconnect__one_order(de
     async def list_was_empty() -> bool:
         return (await desk.control.fault_hits()).get("list_empty_after_reconnect", 0) >= 2
 
-    await eventually(list_was_empty, timeout=20)
+    await eventually(list_was_empty, timeout=60)
     await desk.at(made, Stage.PLACED)
     await desk.control.clear()
     await desk.control.fault("release_fills")

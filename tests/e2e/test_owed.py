@@ -41,7 +41,7 @@ async def test_redeem__vault_emptied_before_its_fill__owed_then_paid(desk: Desk)
         assert (await desk.play.balances(0)).usdt == before.usdt
         await desk.prove()  # owed is accounted for, too
 
-    paid = await desk.at(made, Stage.SETTLED, seconds=45)
+    paid = await desk.at(made, Stage.SETTLED, seconds=90)
     assert (paid.status, paid.received, paid.waiting_for) == (OrderStatus.EXECUTED, owed, "")
     assert (await desk.play.balances(0)).usdt == before.usdt + owed
     assert (await _books(desk)).owed == 0

@@ -10,7 +10,7 @@ async def test_pause__200_deposits__none_sent_then_all_executed(desk: Desk) -> N
     await desk.play.pause("200 deposits will arrive")
     sent = await desk.placed()
     made = await desk.deposits(200, ONE_SHARE)
-    rows = await desk.all_at(made, Stage.HELD, seconds=60)
+    rows = await desk.all_at(made, Stage.HELD, seconds=120)
     assert {row.status for row in rows} == {OrderStatus.PENDING}
     assert await desk.placed() == sent
 
@@ -24,6 +24,6 @@ async def test_pause__200_deposits__none_sent_then_all_executed(desk: Desk) -> N
     assert [row for row in left if row.stage is Stage.HELD], "the resume was over too soon"
 
     assert len(late) == 20
-    await desk.all_end([*made, *late], OrderStatus.EXECUTED, seconds=90)
+    await desk.all_end([*made, *late], OrderStatus.EXECUTED, seconds=180)
     await desk.one_order_each([*made, *late])
     assert await desk.placed() == sent + 220

@@ -190,7 +190,7 @@ async def test_leftovers__after_use__all_expire_or_are_state(flags: Flags, flags
         async with RedisClient.from_url(flags_url, decode_responses=True) as redis:
             return set(await redis.keys("*")) == {"bronco:version"}
 
-    await eventually(only_state, timeout=5)
+    await eventually(only_state, timeout=20)
 
 
 async def save(server: Redis) -> None:

@@ -174,14 +174,14 @@ async def test_reconnect__dies_right_after_each_log_in__pauses_longer_each_time(
 
 async def test_frozen__is_noticed_without_anybody_asking__and_ends(desk: Desk) -> None:
     await desk.control.fault("frozen", on=True)
-    await eventually(desk.down, timeout=15)
+    await eventually(desk.down, timeout=30)
     await desk.control.fault("frozen", on=False)
     await eventually(desk.healthy)
 
 
 async def test_logged_out__links_go_down__and_come_back(desk: Desk) -> None:
     await desk.control.fault("logged_out", on=True)
-    await eventually(lambda: not any(link.up for link in desk.client._links), timeout=15)
+    await eventually(lambda: not any(link.up for link in desk.client._links), timeout=30)
 
     async def says_why() -> bool:
         error, _ = await raises(SourceUnavailable, desk.client.place(ticket(), 1.0))

@@ -185,7 +185,7 @@ async def test_lease__no_worker__ends_by_itself(rig: ControlRig) -> None:
     async def is_closed() -> bool:
         return not await rig.may_place()
 
-    await eventually(is_closed, timeout=4)
+    await eventually(is_closed, timeout=10)
 
 
 async def test_lease__control_terminated__ends_though_it_would_still_answer(
@@ -196,7 +196,7 @@ async def test_lease__control_terminated__ends_though_it_would_still_answer(
     async def is_closed() -> bool:
         return not await rig.may_place()
 
-    await eventually(is_closed, timeout=4)
+    await eventually(is_closed, timeout=10)
     assert await stays_closed(rig, 1.0)
     with pytest.raises(SourceUnavailable, match="is not running"):
         await rig.switch.state()
@@ -324,7 +324,7 @@ async def test_signal__from_the_temporal_command__pauses_and_resumes(
     async def is_closed() -> bool:
         return not await rig.may_place()
 
-    await eventually(is_closed, timeout=2)
+    await eventually(is_closed, timeout=10)
     await temporal_signal(rig, "resume", arguments)
     assert await rig.held() == set()
     await rig.until_open()

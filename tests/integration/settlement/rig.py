@@ -228,7 +228,7 @@ class Rig:
             items[:] = [await self.item(request) for request in requests]
             return all(item.state is state for item in items)
 
-        await eventually(reached, timeout=20)
+        await eventually(reached, timeout=60)
         return items
 
     # --- the chain
