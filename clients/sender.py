@@ -93,6 +93,14 @@ class ChainSender:
             )
         )
 
+    async def balance(self, address: str) -> int:
+        """Wei of the address, as far as all who answer agree."""
+        return min(
+            await self._endpoints.answers(
+                lambda rpc: rpc.quantity("eth_getBalance", address, "latest")
+            )
+        )
+
     async def pending_nonce(self, address: str) -> int:
         """latest_nonce and what this endpoint's mempool holds on top; a hint, not a truth."""
         return await self.rpc.quantity("eth_getTransactionCount", address, "pending")

@@ -37,7 +37,7 @@ def test_bump__the_chain_became_dearer__follows_it() -> None:
 
 @pytest.mark.parametrize(("gas", "ceiling"), [(1, 900), (2_000, 500), (0, 900)])
 def test_limits__dearest_offer__is_bounded_thrice(gas: int, ceiling: int) -> None:
-    limits = FeeLimits(times_suggested=9, max_fee=1_000, max_cost=1_000_000)
+    limits = FeeLimits(times_suggested=9, threshold=0, max_fee=1_000, max_cost=1_000_000)
     assert limits.ceiling(fees(1, 100), gas) == ceiling
 
 

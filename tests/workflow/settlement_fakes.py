@@ -27,11 +27,17 @@ def mined(message: SendBatchInput) -> SendBatchResult:
 
 
 def not_mined(
-    outcome: BroadcastOutcome = BroadcastOutcome.ACCEPTED, ceiling: int = 10**12
+    outcome: BroadcastOutcome = BroadcastOutcome.ACCEPTED,
+    ceiling: int = 10**12,
+    affordable: int = 10**12,
 ) -> Answer:
     suggested = Fees(base_fee=1, max_priority_fee=1, max_fee=FEE)
     return lambda _: SendBatchResult(
-        mined=False, outcome=outcome, suggested=suggested, fee_ceiling=ceiling
+        mined=False,
+        outcome=outcome,
+        suggested=suggested,
+        fee_ceiling=ceiling,
+        affordable=affordable,
     )
 
 
@@ -72,6 +78,7 @@ class FakeSettler:
             gas=21_000,
             max_fee=FEE,
             max_priority_fee=10,
+            more=count == message.limit,
         )
 
     @activity.defn(name="sign_batch")
@@ -82,7 +89,11 @@ class FakeSettler:
         self.signed.append(prepared)
         name = f"{prepared.nonce}@{prepared.max_fee}"
         return SignedBatch(
-            batch=prepared.batch, raw=f"raw {name}", tx_hash=name, max_fee=prepared.max_fee
+            batch=prepared.batch,
+            raw=f"raw {name}",
+            tx_hash=name,
+            max_fee=prepared.max_fee,
+            max_priority_fee=prepared.max_priority_fee,
         )
 
     @activity.defn(name="send_batch")
