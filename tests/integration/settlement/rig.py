@@ -1,5 +1,6 @@
 """A settler as in production: real chain, store and Temporal; only the orders are played."""
 
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
+from activities.alarms import SettlementAlarm
 from activities.fees import FeeLimits
 from activities.finality import Finality
 from activities.settled import BatchCodec, ItemBooks
@@ -78,6 +80,9 @@ class Rig:
         self.signer = plain_signer(dev_key(SETTLER), policy)
         self.limits = FeeLimits()
         self.retry_pause = timedelta(milliseconds=100)
+        self.sender = desk.sender
+        self.alarms: list[tuple[SettlementAlarm, str, str]] = []
+        self.cached_workflows = 1000
         self.handle: WorkflowHandle[Any, None] | None = None
 
     # --- the settler
@@ -92,17 +97,21 @@ class Rig:
         )
         return SettlementActivities(
             self.vault,
-            self.desk.sender,
+            self.sender,
             self.store,
             self.signer,
             self.gateway,
             codec=codec,
             limits=self.limits,
+            alarm=lambda kind, key, detail: self.alarms.append((kind, key, detail)),
         )
+
+    def alarmed(self) -> set[SettlementAlarm]:
+        return {kind for kind, _, _ in self.alarms}
 
     @property
     def sweep(self) -> SweepActivities:
-        books = ItemBooks(self.vault, self.desk.sender, self.store.items, self.gateway, terms_of)
+        books = ItemBooks(self.vault, self.sender, self.store.items, self.gateway, terms_of)
         prefix = batch_prefix(self.workflow_id)
         return SweepActivities(
             self.vault,
@@ -127,6 +136,7 @@ class Rig:
                 self.sweep.sweep,
             ],
             workflow_runner=sandbox(),
+            max_cached_workflows=self.cached_workflows,
             graceful_shutdown_timeout=timedelta(0),
         ):
             yield
@@ -268,7 +278,12 @@ class Rig:
         await self.desk.sender.broadcast(sign_with(account_of(dev_key(SETTLER)), tx).raw)
 
 
-def new_store_url(directory: Path) -> str:
-    url = f"sqlite:///{directory / 'store.db'}"
-    upgrade(url)
-    return url
+def new_store_url(directory: Path, migrated: Path) -> str:
+    """A database of its own: a copy, for migrating each anew takes longer than most tests."""
+    shutil.copy(migrated, directory / "store.db")
+    return f"sqlite:///{directory / 'store.db'}"
+
+
+def migrated_store(directory: Path) -> Path:
+    upgrade(f"sqlite:///{directory / 'migrated.db'}")
+    return directory / "migrated.db"
