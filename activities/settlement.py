@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 2.0
+_SURELY_ARRIVED_SECONDS = 0.5
 _AGREE_SECONDS = 15.0
 _KEY = "the key of this deployment is another one now"
 # Nothing is gained by waiting: other bytes are needed.
@@ -149,7 +150,7 @@ class SettlementActivities:
             if at_once or loop.time() + pause > end:
                 return await self._not_mined(message, answer)
             await asyncio.sleep(pause)
-            if pause >= _SLOWEST_POLL_SECONDS and not await self._sender.known(newest.tx_hash):
+            if pause > _SURELY_ARRIVED_SECONDS and not await self._sender.known(newest.tx_hash):
                 # Dropped from every mempool, or never arrived.
                 answer = await self._broadcast(newest)
             pause = min(pause * 2, _SLOWEST_POLL_SECONDS)
