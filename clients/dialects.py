@@ -130,6 +130,14 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 _COMPILED = tuple((re.compile(dialect.pattern), dialect.outcome) for dialect in DIALECTS)
 
+# The call itself came to nothing: geth's code 3, and what each says when gas or sense ran out.
+# https://github.com/ethereum/go-ethereum/blob/v1.16.0/internal/ethapi/errors.go
+_REVERTED_CODE = 3
+_CALL_FAILED = re.compile(
+    r"\brevert(ed)?\b|\bout ?of ?gas\b|\bevm error\b|\binvalid opcode\b"
+    r"|\bgas required exceeds allowance\b|\binvalid jump\b|\bstack (under|over)flow\b"
+)
+
 
 class BroadcastUnknown(UnknownOutcome):
     """The transaction may or may not have reached the network; the same bytes may be sent again."""
@@ -151,3 +159,8 @@ def outcome_of(text: str, tx_hash: str) -> BroadcastOutcome:
         if pattern.search(lowered):
             return outcome
     raise BroadcastUnknown(tx_hash, text)
+
+
+def call_failed(code: int, text: str) -> bool:
+    """Whether an error says that a call was carried out and failed, not that it could not be."""
+    return code == _REVERTED_CODE or _CALL_FAILED.search(text.lower()) is not None

@@ -12,7 +12,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
-from clients.dialects import BroadcastUnknown, outcome_of
+from clients.dialects import BroadcastUnknown, call_failed, outcome_of
 from clients.endpoints import Endpoints, first_error
 from clients.rpc import Rpc, RpcRefused, RpcUnreachable
 from clients.vault import VAULT
@@ -62,8 +62,6 @@ _BY_WEIGHT = (
 )
 _PROVEN = frozenset(_BY_WEIGHT[:3])
 _AGAINST = frozenset({BroadcastOutcome.REVERTS, BroadcastOutcome.TOO_BIG})
-_REVERTED = 3
-_RAN_OUT = "out of gas"
 
 
 class ChainSender:
@@ -161,8 +159,7 @@ class ChainSender:
         try:
             await self.rpc.call("eth_call", call, "latest")
         except RpcRefused as refused:
-            # https://eips.ethereum.org/EIPS/eip-1474 and geth's code 3: the call itself reverted.
-            if refused.code == _REVERTED or _RAN_OUT in refused.text.lower():
+            if call_failed(refused.code, refused.text):
                 return BroadcastOutcome.REVERTS
             try:
                 outcome = outcome_of(refused.text, "")

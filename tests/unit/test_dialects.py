@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clients.dialects import DIALECTS, BroadcastUnknown, outcome_of
+from clients.dialects import DIALECTS, BroadcastUnknown, call_failed, outcome_of
 from models.chain import BroadcastOutcome
 
 KNOWN, USED = BroadcastOutcome.ALREADY_KNOWN, BroadcastOutcome.NONCE_USED
@@ -223,3 +223,29 @@ def test_dialects__every_line__is_said_by_somebody_and_reached_first() -> None:
     reached = {first(text) for _, text, _ in SAID}
     unsourced = {d.pattern for d in DIALECTS if re.search("own words|tendermint", d.clients)}
     assert {d.pattern for d in DIALECTS} - reached <= unsourced
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (3, "execution reverted"),
+        (-32000, "execution reverted: BatchGasTooLow"),
+        (-32015, "VM execution error. Reverted"),
+        (-32000, "out of gas"),
+        (-32603, "EVM error OutOfGas"),
+        (-32603, "EVM error InvalidFEOpcode"),
+        (-32000, "invalid opcode: INVALID"),
+        (-32000, "gas required exceeds allowance (640000)"),
+    ],
+)
+def test_call_failed__the_call_came_to_nothing__is_the_batch_and_not_the_endpoint(
+    code: int, text: str
+) -> None:
+    assert call_failed(code, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["header not found", "missing trie node", "timeout", "internal error", ""]
+)
+def test_call_failed__the_endpoint_could_not_ask__blames_no_batch(text: str) -> None:
+    assert not call_failed(-32000, text)

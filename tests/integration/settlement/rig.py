@@ -39,7 +39,7 @@ from models.batches import (
 from models.money import Settlement, buy_settlement, sell_settlement, shares_to_units
 from models.records import ItemKind, ItemState, SettlementItem
 from models.requests import Side, VaultRequest, batch_prefix
-from tests.integration.vault.desk import DOLLAR, FILL_HASH, PRICE, Desk
+from tests.integration.vault.desk import DOLLAR, FILL_HASH, PRICE, SHARE, Desk
 from tests.waiting import eventually
 from workers.runner import sandbox
 from workflows.settlement import SettlementWorkflow
@@ -141,6 +141,20 @@ class Rig:
         ):
             yield
 
+    @asynccontextmanager
+    async def another_worker(self) -> AsyncIterator[None]:
+        """For what was changed after the first began; it gets a queue that is its own."""
+        self.queue = f"settlement-{uuid.uuid4().hex}"
+        async with self.worker():
+            yield
+            await self.stop()
+
+    async def details(self) -> str:
+        """What the settlement says about itself in the Web UI."""
+        assert self.handle is not None
+        described = await self.handle.query("__temporal_workflow_metadata")
+        return str(described.current_details)
+
     async def start(self, **options: Any) -> None:
         """Start the settlement workflow; a run that was terminated is followed by a new one."""
         quick = {"sweep_seconds": 0.5, "wait_seconds": 0.4}
@@ -154,7 +168,8 @@ class Rig:
 
     async def stop(self) -> None:
         if self.handle is not None:
-            await self.handle.terminate()
+            handle, self.handle = self.handle, None
+            await handle.terminate()
 
     # --- one step at a time, as a run that dies would have made it
 
@@ -174,6 +189,9 @@ class Rig:
         message = SendBatchInput(
             batch=prepared.batch, nonce=prepared.nonce, signed=(signed,), wait_seconds=5
         )
+        return await self.sent(message)
+
+    async def sent(self, message: SendBatchInput) -> Any:
         return await ActivityEnvironment().run(self.settlement.send_batch, message)
 
     def batch(self, name: str) -> str:
@@ -276,6 +294,25 @@ class Rig:
             data="0x",
         )
         await self.desk.sender.broadcast(sign_with(account_of(dev_key(SETTLER)), tx).raw)
+
+
+async def filled(rig: Rig, count: int = 3) -> list[VaultRequest]:
+    """Deposits whose share was bought, and nothing settled yet."""
+    requests = await rig.deposits(count)
+    for request in requests:
+        await rig.filled(request)
+    return requests
+
+
+async def settled_once(rig: Rig, requests: list[VaultRequest]) -> None:
+    """Every request ended by its item, each with one event, and as many shares as fills."""
+    items = await rig.until(ItemState.MINED, *requests)
+    assert sorted(await rig.events("Settled")) == sorted(request.n for request in requests)
+    assert await rig.desk.supply() == len(requests) * SHARE
+    for item in items:
+        receipt = await rig.desk.sender.receipt(item.tx_hash)
+        assert receipt is not None
+        assert item.request_id in {event.request_id for event in receipt.events}
 
 
 def new_store_url(directory: Path, migrated: Path) -> str:
