@@ -40,7 +40,12 @@ class Flights:
     """
 
     def __init__(
-        self, options: SettlementInput, *, leaving: Callable[[], bool], tell: Callable[[], None]
+        self,
+        options: SettlementInput,
+        *,
+        leaving: Callable[[], bool],
+        retired: Callable[[], bool],
+        tell: Callable[[], None],
     ) -> None:
         self.size = options.size or options.limit
         self.returned = False
@@ -48,6 +53,7 @@ class Flights:
         self.waiting_for = ""
         self._options = options
         self._leaving = leaving
+        self._retired = retired
         self._tell = tell
         self._held: dict[str, BatchInFlight] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -161,6 +167,9 @@ class Flights:
             return True
         if outcome is BroadcastOutcome.NO_FUNDS and prepared.max_fee > sent.affordable:
             return self._step_back(flight, sent)
+        if self._retired() and flight.signed:
+            # Nobody would sign: what was sent is published on, and given up in the end.
+            return False
         dearer = _dearer(prepared, sent) if outcome in _DEARER else None
         if dearer is not None:
             self._keep(flight, dearer, flight.signed)

@@ -35,7 +35,10 @@ class SettlementWorkflow:
     def __init__(self, options: SettlementInput) -> None:
         self._options = options
         self._flights = Flights(
-            options, leaving=lambda: self._leaving or self._ending, tell=self._tell
+            options,
+            leaving=lambda: self._leaving or self._ending,
+            retired=lambda: self._retired_at is not None,
+            tell=self._tell,
         )
         self._work = True
         self._waiting_for = ""

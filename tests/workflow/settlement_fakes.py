@@ -52,6 +52,9 @@ class FakeSettler:
         self.gate = asyncio.Event()
         self.gate.set()
         self.refuse_to_sign: set[int] = set()
+        self.refuse_above = 10**9
+        self.retired = False
+        self.returning = False
         self.prepared: list[PrepareBatchInput] = []
         self.signed: list[PreparedBatch] = []
         self.sent: list[SendBatchInput] = []
@@ -66,6 +69,8 @@ class FakeSettler:
         self.prepared.append(message)
         idle = PreparedBatch(batch=message.batch, count=0, waiting_for=self.waiting_for)
         count = min(self.pending, message.limit)
+        if self.retired:
+            return idle.model_copy(update={"waiting_for": "its key", "retired": True})
         if self.waiting_for or not count:
             return idle
         self.pending -= count
@@ -84,7 +89,7 @@ class FakeSettler:
     @activity.defn(name="sign_batch")
     async def sign_batch(self, message: SignBatchInput) -> SignedBatch:
         prepared = message.prepared
-        if prepared.nonce in self.refuse_to_sign:
+        if prepared.nonce in self.refuse_to_sign or prepared.max_fee > self.refuse_above:
             raise ApplicationError("not signed: no settlement", type="SigningRefused")
         self.signed.append(prepared)
         name = f"{prepared.nonce}@{prepared.max_fee}"
@@ -104,6 +109,8 @@ class FakeSettler:
             activity.heartbeat()
             await asyncio.sleep(0.02)
         result = answer(message)
+        if self.returning and (not result.mined or result.reverted):
+            self.pending += message.count
         if result.mined:
             self.nonce = max(self.nonce, message.nonce + 1)
         return result
@@ -111,4 +118,4 @@ class FakeSettler:
     @activity.defn(name="sweep")
     async def sweep(self, message: SweepInput) -> SweepResult:
         self.swept.append(message)
-        return SweepResult(pending=self.pending)
+        return SweepResult(pending=self.pending, retired=self.retired)

@@ -67,17 +67,18 @@ class PlayedOrder:
 class Rig:
     """One vault, one store, one signing address, one worker."""
 
-    def __init__(self, desk: Desk, client: Client, url: str) -> None:
+    def __init__(self, desk: Desk, client: Client, url: str, *, key: int = SETTLER) -> None:
         self.desk = desk
+        self.address = dev_address(key)
         self.client = client
         self.url = url
         self.queue = f"settlement-{uuid.uuid4().hex}"
-        self.workflow_id = f"settlement-{uuid.uuid4().hex}-{SIGNER.lower()}"
+        self.workflow_id = f"settlement-{uuid.uuid4().hex}-{self.address.lower()}"
         self.store = Store(url, pool_size=4)
         self.vault = AgreeingVault(desk.vault, desk.vault, allow_single=True)
         self.gateway = WorkflowGateway(client, self.workflow_id)
         policy = SettlePolicy(chain_id=desk.chain.chain_id, vault=desk.address)
-        self.signer = plain_signer(dev_key(SETTLER), policy)
+        self.signer = plain_signer(dev_key(key), policy)
         self.limits = FeeLimits()
         self.retry_pause = timedelta(milliseconds=100)
         self.sender = desk.sender
@@ -123,7 +124,8 @@ class Rig:
         )
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
+    async def worker(self, sender: Any = None) -> AsyncIterator[None]:
+        self.sender = sender or self.sender
         settlement = self.settlement
         async with Worker(
             self.client,
@@ -268,12 +270,14 @@ class Rig:
         await self.desk.rpc.call("anvil_mine", hex(blocks))
 
     async def nonce(self) -> int:
-        return await self.desk.sender.latest_nonce(SIGNER)
+        return await self.desk.sender.latest_nonce(self.address)
 
     async def waiting(self) -> list[dict[str, Any]]:
         """The settler's transactions in the mempool, lowest nonce first."""
         content = (await self.desk.rpc.call("txpool_content"))["pending"]
-        of_settler = {who.lower(): txs for who, txs in content.items()}.get(SIGNER.lower(), {})
+        of_settler = {who.lower(): txs for who, txs in content.items()}.get(
+            self.address.lower(), {}
+        )
         return [of_settler[nonce] for nonce in sorted(of_settler, key=int)]
 
     async def events(self, name: str) -> list[int]:
