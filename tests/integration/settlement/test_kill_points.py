@@ -1,17 +1,22 @@
 """21 deaths: at each point of sending a mint, a payout and a refund; each happens exactly once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from temporalio.client import Client
 
+from bronco.devchain import deploy
+from bronco.services import start_anvil
+from clients.rpc import Rpc
 from clients.sender import vault_events
 from models.records import ItemState
 from models.requests import VaultRequest
 from tests.integration.settlement.dying import DyingRig, Point
-from tests.integration.settlement.rig import SIGNER, Rig
+from tests.integration.settlement.rig import SIGNER, Rig, new_store_url
 from tests.integration.vault.desk import DOLLAR, SHARE, Desk
 
 
@@ -66,21 +71,48 @@ async def refund(rig: Rig) -> tuple[VaultRequest, str, Money]:
 Case = Callable[[Rig], Awaitable[tuple[VaultRequest, str, Money]]]
 
 
-@pytest.mark.parametrize("case", [mint, payout, refund], ids=lambda case: case.__name__)
+CASES = (mint, payout, refund)
+
+
+@pytest.fixture(scope="session")
+async def chains(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Desk]]:
+    """One for each case: they wait at the same time, mostly for Temporal to try again."""
+    async with AsyncExitStack() as stack:
+        desks = []
+        for case in CASES:
+            anvil = await start_anvil(tmp_path_factory.mktemp(f"anvil-{case.__name__}"))
+            stack.push_async_callback(anvil.process.stop)
+            rpc = Rpc(anvil.http_url)
+            stack.push_async_callback(rpc.close)
+            desks.append(Desk(rpc, await deploy(rpc)))
+        yield desks
+
+
 @pytest.mark.parametrize("point", list(Point), ids=lambda point: point.value)
 async def test_worker__dies_at_any_point_of_sending__it_has_happened_once(
-    desk: Desk, temporal_client: Client, store_url: str, point: Point, case: Case
+    chains: list[Desk], temporal_client: Client, migrated: Path, tmp_path: Path, point: Point
 ) -> None:
-    dying = DyingRig(desk, temporal_client, store_url, point)
-    other = Rig(desk, temporal_client, store_url)
+    async with asyncio.TaskGroup() as group:
+        for desk, case in zip(chains, CASES, strict=True):
+            home = tmp_path / case.__name__
+            home.mkdir()
+            url = new_store_url(home, migrated)
+            dying = DyingRig(desk, temporal_client, url, point)
+            group.create_task(dies_once(dying, case), name=f"{point} {case.__name__}")
+
+
+async def dies_once(dying: DyingRig, case: Case) -> None:
+    """One worker dies with the request under way, another goes on."""
+    desk = dying.desk
+    other = Rig(desk, dying.client, dying.url)
     other.queue, other.workflow_id = dying.queue, dying.workflow_id
     request, event, expected = await case(other)
     purse = await desk.rpc.call("eth_getBalance", SIGNER, "latest")
     async with dying.worker():
         await dying.start(sweep_seconds=1.0)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await dying.death.came.wait()
-    if point is Point.REFUSED:
+    if dying.death.point is Point.REFUSED:
         await desk.rpc.call("anvil_setBalance", SIGNER, purse)
     async with other.worker():
         (item,) = await other.until(ItemState.MINED, request)

@@ -1,5 +1,7 @@
 """Nonces in trouble on a real chain: dropped, replaced, stolen, unaffordable, with gaps."""
 
+from typing import Any
+
 import pytest
 
 from activities.alarms import SettlementAlarm
@@ -107,6 +109,36 @@ async def test_original__mined_although_it_was_replaced__is_booked_as_such(rig: 
     sent = await rig.sent(message)
     assert (sent.mined, sent.settled, sent.tx_hash) == (True, 3, original.tx_hash)
     await settled_once(rig, requests)
+
+
+async def test_receipt__of_a_block_that_is_orphaned_by_now__is_not_booked(rig: Rig) -> None:
+    requests = await filled(rig)
+    prepared = await rig.prepare("stale")
+    signed = await rig.sign(prepared)
+    stale = Stale(rig.desk.sender)
+    rig.sender = stale  # type: ignore[assignment]
+    sent = await rig.send(prepared, signed)
+    assert (sent.mined, sent.settled) == (True, 3)
+    assert stale.left == 0
+    await settled_once(rig, requests)
+
+
+class Stale:
+    """A sender one of whose endpoints is on another fork for a while."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.left = 3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def receipts(self, hashes: Any) -> Any:
+        found = await self._real.receipts(hashes)
+        if not any(found) or not self.left:
+            return found
+        self.left -= 1
+        return [r and r.model_copy(update={"block_hash": "0x" + "ee" * 32}) for r in found]
 
 
 async def test_fees__at_the_ceiling__are_published_on_with_an_alarm_until_mined(rig: Rig) -> None:

@@ -109,12 +109,12 @@ async def test_key__missing_for_a_moment__ends_no_settlement(
 
 async def test_run__continues_as_new_again_and_again__settles_each_once(rig: Rig) -> None:
     """Signals keep coming while runs end with batches in flight; no item is lost or doubled."""
-    await rig.start(run_events=45, limit=1, sweep_seconds=0.3, gather_seconds=0.05)
+    await rig.start(run_events=40, limit=1, sweep_seconds=0.3, gather_seconds=0.05)
     assert rig.handle is not None
     first = (await rig.handle.describe()).run_id
     current = rig.client.get_workflow_handle(rig.workflow_id)
     requests = []
-    for _ in range(8):
+    for _ in range(5):
         requests += await filled(rig, 1)
         await current.signal("work")
         await current.signal("work")
