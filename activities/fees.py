@@ -9,15 +9,20 @@ from models.chain import Fees
 class FeeLimits:
     """Bounds of every offer. max_fee: wei per gas. max_cost: wei one transaction may burn.
 
-    times_suggested: never more than this many times what the chain suggests. headroom: how many
-    times the first offer there must be money for, so that a bump does not end at the purse.
+    times_suggested: never more than this many times what the chain suggests, but up to threshold
+    (wei per gas) that is not asked: where gas costs next to nothing, five times that is nothing
+    too, and would be the end of all bumps. headroom: how many times the first offer there must be
+    money for, so that a bump does not end at the purse. max_gas: of one transaction.
     """
 
     # https://github.com/ethereum-optimism/optimism/blob/develop/op-service/txmgr/cli.go
     times_suggested: int = 5
+    threshold: int = 10 * 10**9
     max_fee: int = 500 * 10**9
     max_cost: int = 10**18
     headroom: int = 2
+    # https://eips.ethereum.org/EIPS/eip-7825
+    max_gas: int = 2**24
 
     def offer(self, suggested: Fees) -> Fees:
         """The first offer: what the chain suggests, cut at max_fee."""
@@ -27,16 +32,18 @@ class FeeLimits:
 
     def gas(self, balance: int, fees: Fees) -> int:
         """Most gas that a transaction may use at these fees, from this much money."""
-        return min(balance, self.max_cost) // max(1, fees.max_fee * self.headroom)
+        affordable = min(balance, self.max_cost) // max(1, fees.max_fee * self.headroom)
+        return min(affordable, self.max_gas)
 
     def purse(self, suggested: Fees, gas: int) -> int:
         """Wei that sending so much gas may take, bumps included."""
         return gas * self.offer(suggested).max_fee * self.headroom
 
-    def ceiling(self, suggested: Fees, gas: int) -> int:
-        """Most wei per gas that a transaction of this size may offer now."""
-        by_cost = self.max_cost // max(1, gas)
-        return min(self.max_fee, by_cost, self.times_suggested * suggested.max_fee)
+    def ceiling(self, suggested: Fees, gas: int, balance: int | None = None) -> int:
+        """Most wei per gas that a transaction of this size may offer now, from this much money."""
+        cost = self.max_cost if balance is None else min(self.max_cost, balance)
+        by_chain = max(self.threshold, self.times_suggested * suggested.max_fee)
+        return min(self.max_fee, cost // max(1, gas), by_chain)
 
 
 def bumped(offered: Fees, suggested: Fees, ceiling: int) -> Fees | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.alarms import RaiseAlarm, SettlementAlarm, log_alarm
+from activities.batching import BatchMaker
 from activities.beating import beating
-from activities.clock import utc_now
-from activities.fees import FeeLimits
-from activities.settled import BatchCodec, ItemBooks, ident
+from activities.booking import Booking
+from activities.fees import FeeLimits, bumped
+from activities.settled import BatchCodec, ItemBooks
 from models.batches import (
     PrepareBatchInput,
     PreparedBatch,
@@ -20,11 +21,10 @@ from models.batches import (
     SignBatchInput,
     SignedBatch,
 )
-from models.chain import ZERO_HASH, Broadcast, BroadcastOutcome, Fees, RefundItem, TxReceipt
+from models.chain import Broadcast, BroadcastOutcome, Fees, TxReceipt
 from models.errors import SigningRefused, SourceUnavailable, UnknownOutcome
-from models.records import ItemState, SettlementItem
+from models.records import ItemState
 from models.requests import BlockRef, batch_prefix, settlement_workflow_id
-from models.verdict import MALFORMED, batch_of, well_formed
 
 if TYPE_CHECKING:
     from clients.agreeing import AgreeingVault
@@ -33,13 +33,21 @@ if TYPE_CHECKING:
     from clients.sender import ChainSender
     from clients.store.store import Store
 
-_FILLER = RefundItem(n=0, request_id=ZERO_HASH, reason=0)
-"""There is no request 0, so the vault refuses it and changes nothing: it only uses a nonce."""
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 2.0
+_SURELY_ARRIVED_SECONDS = 0.5
 _AGREE_SECONDS = 15.0
 _KEY = "the key of this deployment is another one now"
-_AT_ONCE = frozenset({BroadcastOutcome.UNDERPRICED, BroadcastOutcome.REFUSED})
+# Nothing is gained by waiting: other bytes are needed.
+_AT_ONCE = frozenset(
+    {
+        BroadcastOutcome.UNDERPRICED,
+        BroadcastOutcome.TOO_BIG,
+        BroadcastOutcome.REVERTS,
+        BroadcastOutcome.REFUSED,
+    }
+)
+_NOT_TAKEN = frozenset(_AT_ONCE - {BroadcastOutcome.UNDERPRICED} | {BroadcastOutcome.NOT_NOW})
 
 
 class SettlementActivities:
@@ -55,6 +63,7 @@ class SettlementActivities:
         *,
         codec: BatchCodec,
         limits: FeeLimits | None = None,
+        alarm: RaiseAlarm = log_alarm,
     ) -> None:
         self._vault = vault
         self._sender = sender
@@ -62,8 +71,20 @@ class SettlementActivities:
         self._signer = signer
         self._codec = codec
         self._limits = limits or FeeLimits()
+        self._alarm = alarm
         self._own = batch_prefix(settlement_workflow_id(vault.chain_id, signer.address))
         self._books = ItemBooks(vault, sender, store.items, gateway, codec.terms_of)
+        self._booking = Booking(self._books, store.items, alarm)
+        self._maker = BatchMaker(
+            vault,
+            sender,
+            store.items,
+            self._books,
+            signer=signer.address,
+            codec=codec,
+            limits=self._limits,
+            alarm=alarm,
+        )
 
     # --- prepare --------------------------------------------------------------------------------
 
@@ -73,74 +94,10 @@ class SettlementActivities:
 
         Idempotency key: the batch id; a repeated call takes no other items.
         """
-        idle = PreparedBatch(batch=message.batch, count=0)
-        if not message.batch.startswith(self._own):
-            return idle.model_copy(update={"waiting_for": f"a worker that signs for it, {_KEY}"})
-        head, fees = await asyncio.gather(self._vault.head(), self._sender.fee_suggestion())
-        settler = await self._vault.settler(self._signer.address, head)
-        room = self._room(fees, settler.balance)
-        missing = self._missing(settler.has_role, room, fees, settler.balance)
-        if missing:
-            return idle.model_copy(update={"waiting_for": missing})
-        items = await self._open_items(message.batch, min(room, message.limit), head)
-        nonce = _lowest_free(settler.latest_nonce, message.in_use)
-        gap = any(used > nonce for used in message.in_use)
-        if not items and not gap and (message.in_use or not await self._owes(head)):
-            return idle
-        return self._unsigned(message.batch, items, nonce, fees)
-
-    async def _owes(self, head: BlockRef) -> bool:
-        """Whether the vault could pay some of what it owes: any batch makes it do so."""
-        return (await self._vault.books(head)).payable_debt > 0
-
-    def _missing(self, has_role: bool, room: int, fees: Fees, balance: int) -> str:
-        """What stands in the way of any transaction, in words; nothing is taken then."""
-        who = self._signer.address
-        if not has_role:
-            return f"the settler role of vault {self._vault.address}, which {who} does not have"
-        if fees.base_fee > self._limits.max_fee:
-            return f"gas below {self._limits.max_fee} wei (it is {fees.base_fee})"
-        if room < 1:
-            return f"gas money: {who} has {balance} wei, too little at {fees.max_fee} wei per gas"
-        return ""
-
-    def _room(self, fees: Fees, balance: int) -> int:
-        """How many items one transaction could pay the gas for now."""
-        one, two = (self._codec.gas_limit((), (_FILLER,) * count) for count in (1, 2))
-        affordable = self._limits.gas(balance, self._limits.offer(fees))
-        return max(0, (affordable - one) // (two - one) + 1)
-
-    async def _open_items(self, batch: str, limit: int, head: BlockRef) -> list[SettlementItem]:
-        """Items taken for this batch, less those that have ended or cannot be sent."""
-        chain_id, vault = self._vault.chain_id, self._vault.address
-        taken = await self._items.take_batch(chain_id, vault, batch, limit, utc_now())
-        taken = [item for item in taken if item.state is ItemState.SENT]
-        for item in taken:
-            if not well_formed(item):
-                activity.logger.error("item_malformed", extra={"request_id": item.request_id})
-                await self._items.mark_rejected(ident(item), MALFORMED, utc_now())
-        good = [item for item in taken if well_formed(item)]
-        return (await self._books.apply(await self._books.judged(good, head), head)).open
-
-    def _unsigned(
-        self, batch: str, items: Sequence[SettlementItem], nonce: int, fees: Fees
-    ) -> PreparedBatch:
-        settles, refunds = batch_of(items)
-        if not items:
-            refunds = (_FILLER,)
-        offer = self._limits.offer(fees)
-        return PreparedBatch(
-            batch=batch,
-            count=len(items),
-            nonce=nonce,
-            to=self._vault.address,
-            data=self._codec.calldata(settles, refunds),
-            gas=self._codec.gas_limit(settles, refunds),
-            max_fee=offer.max_fee,
-            max_priority_fee=offer.max_priority_fee,
-            chain_id=self._vault.chain_id,
-            signer=self._signer.address,
-        )
+        if message.batch.startswith(self._own):
+            return await self._maker.prepare(message)
+        waiting_for = f"a worker that signs for it, {_KEY}"
+        return PreparedBatch(batch=message.batch, count=0, waiting_for=waiting_for, retired=True)
 
     # --- sign -----------------------------------------------------------------------------------
 
@@ -165,6 +122,7 @@ class SettlementActivities:
             raw=signed.raw,
             tx_hash=signed.tx_hash,
             max_fee=prepared.max_fee,
+            max_priority_fee=prepared.max_priority_fee,
         )
 
     # --- send -----------------------------------------------------------------------------------
@@ -181,7 +139,8 @@ class SettlementActivities:
     async def _send(self, message: SendBatchInput) -> SendBatchResult:
         loop = asyncio.get_running_loop()
         end = loop.time() + message.wait_seconds
-        answer = await self._broadcast(message.signed[-1])
+        newest = message.signed[-1]
+        answer = await self._broadcast(newest)
         pause = _FIRST_POLL_SECONDS
         while True:
             done = await self._outcome(message)
@@ -191,13 +150,17 @@ class SettlementActivities:
             if at_once or loop.time() + pause > end:
                 return await self._not_mined(message, answer)
             await asyncio.sleep(pause)
+            if pause > _SURELY_ARRIVED_SECONDS and not await self._sender.known(newest.tx_hash):
+                # Dropped from every mempool, or never arrived.
+                answer = await self._broadcast(newest)
             pause = min(pause * 2, _SLOWEST_POLL_SECONDS)
 
     async def _broadcast(self, signed: SignedBatch) -> Broadcast | None:
         """None: unknown whether it was sent, so look for it like for one that was."""
         try:
             return await self._sender.broadcast(signed.raw)
-        except UnknownOutcome as error:
+        except (UnknownOutcome, SourceUnavailable) as error:
+            # Also where nobody was reached: older bytes may have been mined meanwhile.
             activity.logger.warning("broadcast_unknown", extra={"detail": str(error)})
             return None
 
@@ -211,9 +174,16 @@ class SettlementActivities:
             # The nonce may have been used between the two reads: by one of ours, then.
             receipt = await self._receipt(message)
         head = await self._head_at(receipt.block_number if receipt is not None else 0)
+        if receipt is not None and not await self._stands(receipt):
+            return None
         taken = await self._items.of_batch(message.batch)
         sent = [item for item in taken if item.state is ItemState.SENT]
-        return await self._book(message, sent, head, receipt)
+        return await self._booking.book(message, sent, head, receipt)
+
+    async def _stands(self, receipt: TxReceipt) -> bool:
+        """Whether the receipt's block is the one that the endpoints agree on."""
+        block = await self._vault.block(receipt.block_number)
+        return block is not None and block.hash == receipt.block_hash
 
     async def _receipt(self, message: SendBatchInput) -> TxReceipt | None:
         receipts = await self._sender.receipts([signed.tx_hash for signed in message.signed])
@@ -230,59 +200,38 @@ class SettlementActivities:
             await asyncio.sleep(_FIRST_POLL_SECONDS)
         return head
 
-    async def _book(
-        self,
-        message: SendBatchInput,
-        sent: Sequence[SettlementItem],
-        head: BlockRef,
-        receipt: TxReceipt | None,
-    ) -> SendBatchResult:
-        """Write what came of each item, from the vault's word; what is open was refused or waits.
-
-        receipt None: a transaction that is not ours used the nonce, which proves nothing.
-        """
-        tally = await self._books.apply(await self._books.judged(sent, head), head, receipt)
-        codes = _refusals(receipt)
-        refused = [item for item in tally.open if item.request_id.lower() in codes]
-        for item in refused:
-            await self._books.refuse(item, codes[item.request_id.lower()])
-        await self._books.tell(refused)
-        waiting = [ident(item) for item in tally.open if item not in refused]
-        await self._items.to_pending(waiting, utc_now())
-        return SendBatchResult(
-            mined=receipt is not None,
-            tx_hash=receipt.tx_hash if receipt is not None else "",
-            block_number=receipt.block_number if receipt is not None else 0,
-            settled=tally.mined,
-            rejected=tally.refused + len(refused),
-            returned=len(waiting),
-            nonce_used_by_other=receipt is None,
-        )
-
     async def _not_mined(
         self, message: SendBatchInput, answer: Broadcast | None
     ) -> SendBatchResult:
-        suggested = await self._sender.fee_suggestion()
+        signer = message.signer or self._signer.address
+        suggested, balance = await asyncio.gather(
+            self._sender.fee_suggestion(), self._sender.balance(signer)
+        )
+        ceiling = self._limits.ceiling(suggested, message.gas, balance)
+        affordable = balance // max(1, message.gas)
+        self._say_why(message, answer, suggested, ceiling)
+        if answer is not None and answer.outcome is BroadcastOutcome.REVERTS:
+            await self._booking.set_aside(message)
         return SendBatchResult(
             mined=False,
             outcome=answer.outcome if answer is not None else None,
             detail=answer.detail if answer is not None else "",
             suggested=suggested,
-            fee_ceiling=self._limits.ceiling(suggested, message.gas),
+            fee_ceiling=ceiling,
+            affordable=affordable,
         )
 
-
-def _lowest_free(latest: int, in_use: Sequence[int]) -> int:
-    """The lowest nonce that no block and no batch in flight has used: gaps are filled first."""
-    nonce = latest
-    while nonce in in_use:
-        nonce += 1
-    return nonce
-
-
-def _refusals(receipt: TxReceipt | None) -> dict[str, str]:
-    """The vault's code by request id."""
-    if receipt is None or not receipt.ok:
-        return {}
-    rejected = (event for event in receipt.events if event.name == "SettlementRejected")
-    return {event.request_id.lower(): event.rejection.name for event in rejected}
+    def _say_why(
+        self, message: SendBatchInput, answer: Broadcast | None, suggested: Fees, ceiling: int
+    ) -> None:
+        outcome = answer.outcome if answer is not None else None
+        detail = answer.detail if answer is not None else ""
+        key, newest = f"nonce {message.nonce}", message.signed[-1]
+        offered = Fees(base_fee=0, max_priority_fee=newest.max_priority_fee, max_fee=newest.max_fee)
+        if outcome in _NOT_TAKEN:
+            self._alarm(SettlementAlarm.NOT_TAKEN, key, detail)
+        elif outcome is BroadcastOutcome.NO_FUNDS:
+            self._alarm(SettlementAlarm.GAS_MONEY, key, detail)
+        elif bumped(offered, suggested, ceiling) is None:
+            words = f"offers {newest.max_fee} wei per gas and may not go above {ceiling}"
+            self._alarm(SettlementAlarm.FEE_CEILING, key, words)

@@ -16,7 +16,7 @@ from models.batches import SweepInput, SweepResult
 from models.chain import Rejection, RejectionKind
 from models.records import ItemState, SettlementItem
 from models.requests import BlockRef
-from models.verdict import REFUSALS, Verdict, rejection_kind
+from models.verdict import POISON, REFUSALS, Verdict, rejection_kind
 
 if TYPE_CHECKING:
     from activities.finality import Finality
@@ -27,6 +27,7 @@ _LIMIT = 2_000
 _FOREIGN_SILENCE = timedelta(minutes=15)
 _LONGEST_PAUSE_DOUBLINGS = 5
 _SLOW_PAUSE = timedelta(hours=1)
+_UNTOLD = frozenset({Rejection.PAYOUT.name, POISON})
 # The vault itself takes these back when it no longer says so: a reorganisation, or ours was early.
 _VAULT_DECIDES = frozenset({"UNKNOWN_REQUEST", "ID_MISMATCH", "ALREADY_ENDED", "CONFLICT"})
 
@@ -63,7 +64,7 @@ class SweepActivities:
         unfinal = await self._items.unfinal(chain_id, vault, _LIMIT)
         refused = await self._items.rejected(chain_id, vault, _LIMIT)
         head, final = await asyncio.gather(self._vault.head(), self._finality.block())
-        forgotten = [item for item in unfinal if self._forgotten(item, message.in_flight)]
+        forgotten = [item for item in unfinal if self._forgotten(item, message)]
         mined = [item for item in unfinal if item.state is ItemState.MINED]
         first = await self._forgotten_items(forgotten, head)
         second = await self._mined_items(mined, head, final)
@@ -76,13 +77,14 @@ class SweepActivities:
             returned=first.returned + second.returned + third.returned,
             mined=first.mined + third.mined,
             stuck=third.stuck,
+            retired=message.prefix not in ("", self._prefix),
         )
 
-    def _forgotten(self, item: SettlementItem, in_flight: Sequence[str]) -> bool:
+    def _forgotten(self, item: SettlementItem, message: SweepInput) -> bool:
         """Sent in a batch that nobody waits for. Batches of another signing address get time."""
-        if item.state is not ItemState.SENT or item.batch in in_flight:
+        if item.state is not ItemState.SENT or item.batch in message.in_flight:
             return False
-        own = item.batch.startswith(self._prefix)
+        own = item.batch.startswith(message.prefix or self._prefix)
         return own or utc_now() - item.updated_at > _FOREIGN_SILENCE
 
     async def _forgotten_items(
@@ -138,8 +140,8 @@ class SweepActivities:
         waited = utc_now() - item.updated_at
         if _retried(item):
             return bool(waited >= self._pause * 2 ** min(item.tries, _LONGEST_PAUSE_DOUBLINGS))
-        # The share token refused: nobody tells us when it is put right.
-        return item.rejection == Rejection.PAYOUT.name and waited >= _SLOW_PAUSE
+        # A token refused, or used up the gas: nobody tells us when it is put right.
+        return item.rejection in _UNTOLD and waited >= _SLOW_PAUSE
 
     async def _return(self, items: Sequence[SettlementItem]) -> int:
         return await self._items.to_pending([ident(item) for item in items], utc_now())

@@ -57,6 +57,12 @@ RECONCILE_ALARMS = Counter(
     ("kind",),
     registry=REGISTRY,
 )
+SETTLEMENT_ALARMS = Counter(
+    "bronco_settlement_alarms_total",
+    "What stood in the way of a settlement, counted each time it did, by kind.",
+    ("kind",),
+    registry=REGISTRY,
+)
 RECONCILED_AT = Gauge(
     "bronco_reconciled_timestamp_seconds",
     "When the last reconcile run ended; alarm when that is 3 minutes ago.",

@@ -12,6 +12,8 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
+from clients.dialects import BroadcastUnknown, call_failed, outcome_of
+from clients.endpoints import Endpoints, first_error
 from clients.rpc import Rpc, RpcRefused, RpcUnreachable
 from clients.vault import VAULT
 from models.chain import (
@@ -23,50 +25,9 @@ from models.chain import (
     TxReceipt,
     VaultEvent,
 )
-from models.errors import SourceUnavailable, UnknownOutcome
+from models.errors import SourceUnavailable
 from models.requests import BlockRef, VaultRequest
 
-# What clients say, lower case; the first match wins. geth, erigon, nethermind, besu, reth, anvil:
-# https://github.com/ethereum/go-ethereum/blob/v1.16.0/core/txpool/errors.go
-# https://github.com/OpenZeppelin/openzeppelin-relayer/blob/v1.1.0/src/services/provider/evm/mod.rs
-_DIALECTS: tuple[tuple[str, BroadcastOutcome], ...] = (
-    ("already known", BroadcastOutcome.ALREADY_KNOWN),
-    ("alreadyknown", BroadcastOutcome.ALREADY_KNOWN),
-    ("known transaction", BroadcastOutcome.ALREADY_KNOWN),
-    ("already imported", BroadcastOutcome.ALREADY_KNOWN),
-    ("already exists", BroadcastOutcome.ALREADY_KNOWN),
-    ("already in mempool", BroadcastOutcome.ALREADY_KNOWN),
-    ("nonce too low", BroadcastOutcome.NONCE_USED),
-    ("nonce is too low", BroadcastOutcome.NONCE_USED),
-    ("oldnonce", BroadcastOutcome.NONCE_USED),
-    ("nonce has already been used", BroadcastOutcome.NONCE_USED),
-    ("underpriced", BroadcastOutcome.UNDERPRICED),
-    ("fee too low", BroadcastOutcome.UNDERPRICED),
-    ("feetoolow", BroadcastOutcome.UNDERPRICED),
-    ("could not replace", BroadcastOutcome.UNDERPRICED),
-    ("less than block base fee", BroadcastOutcome.UNDERPRICED),
-    ("max fee per gas less than", BroadcastOutcome.UNDERPRICED),
-    ("gas price too low", BroadcastOutcome.UNDERPRICED),
-    ("insufficient funds", BroadcastOutcome.NO_FUNDS),
-    ("insufficientfunds", BroadcastOutcome.NO_FUNDS),
-    ("insufficient balance", BroadcastOutcome.NO_FUNDS),
-    ("enough funds", BroadcastOutcome.NO_FUNDS),
-    ("upfront cost exceeds", BroadcastOutcome.NO_FUNDS),
-    ("intrinsic gas", BroadcastOutcome.REFUSED),
-    ("exceeds block gas limit", BroadcastOutcome.REFUSED),
-    ("exceeds the configured cap", BroadcastOutcome.REFUSED),
-    ("gas too low", BroadcastOutcome.REFUSED),
-    ("gas too high", BroadcastOutcome.REFUSED),
-    ("higher than max fee", BroadcastOutcome.REFUSED),
-    ("nonce too high", BroadcastOutcome.REFUSED),
-    ("invalid sender", BroadcastOutcome.REFUSED),
-    ("invalid signature", BroadcastOutcome.REFUSED),
-    ("invalid chain", BroadcastOutcome.REFUSED),
-    ("type not supported", BroadcastOutcome.REFUSED),
-    ("oversized", BroadcastOutcome.REFUSED),
-    ("rlp", BroadcastOutcome.REFUSED),
-    ("failed to decode", BroadcastOutcome.REFUSED),
-)
 _REQUESTED = (VAULT.topic("DepositRequested"), VAULT.topic("RedeemRequested"))
 _ENDED = (VAULT.topic("Settled"), VAULT.topic("Refunded"), VAULT.topic("Reclaimed"))
 
@@ -87,25 +48,56 @@ _LEAST_TIP = 10**6
 _LOG_RANGE = 1_000
 
 
-class BroadcastUnknown(UnknownOutcome):
-    """The transaction may or may not have reached the network; the same bytes may be sent again."""
-
-    def __init__(self, tx_hash: str, detail: str) -> None:
-        super().__init__(f"transaction {tx_hash} may have been sent ({detail})")
-        self.tx_hash = tx_hash
+# From what proves most to what leaves least: of several answers the first kind here counts.
+_BY_WEIGHT = (
+    BroadcastOutcome.ACCEPTED,
+    BroadcastOutcome.ALREADY_KNOWN,
+    BroadcastOutcome.NONCE_USED,
+    BroadcastOutcome.UNDERPRICED,
+    BroadcastOutcome.NOT_NOW,
+    BroadcastOutcome.NO_FUNDS,
+    BroadcastOutcome.TOO_BIG,
+    BroadcastOutcome.REVERTS,
+    BroadcastOutcome.REFUSED,
+)
+_PROVEN = frozenset(_BY_WEIGHT[:3])
+_AGAINST = frozenset({BroadcastOutcome.REVERTS, BroadcastOutcome.TOO_BIG})
 
 
 class ChainSender:
-    """Sends signed bytes and reads what became of them, for one vault through one endpoint."""
+    """Sends signed bytes and reads what became of them, for one vault.
 
-    def __init__(self, rpc: Rpc, *, vault: str, log_range: int = _LOG_RANGE) -> None:
+    Bytes are handed to every endpoint; nonces, receipts and what a mempool holds are asked from
+    every one, so that one that is down, behind or forgetful changes nothing. Logs come from the
+    first.
+    """
+
+    def __init__(
+        self, rpc: Rpc, *, vault: str, others: Sequence[Rpc] = (), log_range: int = _LOG_RANGE
+    ) -> None:
         self.rpc = rpc
+        self._endpoints = Endpoints((rpc, *others))
         self._log_range = log_range
         self.vault = to_checksum_address(vault)
 
     async def latest_nonce(self, address: str) -> int:
-        """Transactions of the address that are in a block; also the lowest unused nonce."""
-        return await self.rpc.quantity("eth_getTransactionCount", address, "latest")
+        """Transactions of the address that are in a block, as far as all who answer agree.
+
+        Also the lowest unused nonce. One endpoint that is ahead, or lies, proves nothing.
+        """
+        return min(
+            await self._endpoints.answers(
+                lambda rpc: rpc.quantity("eth_getTransactionCount", address, "latest")
+            )
+        )
+
+    async def balance(self, address: str) -> int:
+        """Wei of the address, as far as all who answer agree."""
+        return min(
+            await self._endpoints.answers(
+                lambda rpc: rpc.quantity("eth_getBalance", address, "latest")
+            )
+        )
 
     async def pending_nonce(self, address: str) -> int:
         """latest_nonce and what this endpoint's mempool holds on top; a hint, not a truth."""
@@ -113,51 +105,87 @@ class ChainSender:
 
     async def fee_suggestion(self) -> Fees:
         """Fees for the next blocks: median tip of the last ten, room for the base fee to double."""
-        history = await self.rpc.call("eth_feeHistory", hex(10), "latest", [50])
+        return (await self._endpoints.answers(self._fees))[0]
+
+    async def _fees(self, rpc: Rpc) -> Fees:
+        history = await rpc.call("eth_feeHistory", hex(10), "latest", [50])
         try:
             base = int(history["baseFeePerGas"][-1], 16)
             tips = sorted(int(block[0], 16) for block in history.get("reward") or [] if block)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             detail = "eth_feeHistory gave no fees"
-            raise SourceUnavailable(self.rpc.name, "reading fees", detail) from error
+            raise SourceUnavailable(rpc.name, "reading fees", detail) from error
         tip = max(tips[len(tips) // 2] if tips else 0, _LEAST_TIP)
         return Fees(base_fee=base, max_priority_fee=tip, max_fee=2 * base + tip)
 
     async def broadcast(self, raw: str) -> Broadcast:
-        """Hand signed bytes to the endpoint. Sending the same bytes twice is harmless.
+        """Hand signed bytes to every endpoint. Sending the same bytes twice is harmless.
+
+        Taken by one = sent. Refused by all that were reached = not sent, and the mildest refusal
+        is told.
 
         Raises:
-            RpcUnreachable: no connection, so certainly not sent.
+            RpcUnreachable: no connection to any, so certainly not sent.
             BroadcastUnknown: it may have been sent.
         """
         tx_hash = "0x" + keccak(HexBytes(raw)).hex()
-        try:
-            answer = await self.rpc.call("eth_sendRawTransaction", raw)
-        except RpcUnreachable:
-            raise
-        except RpcRefused as refused:
-            return Broadcast(
-                tx_hash=tx_hash, outcome=outcome_of(refused.text, tx_hash), detail=refused.text
-            )
-        except SourceUnavailable as error:
-            raise BroadcastUnknown(tx_hash, error.detail) from error
-        if answer != tx_hash:
-            raise BroadcastUnknown(tx_hash, f"the endpoint answered {answer}")
-        return Broadcast(tx_hash=tx_hash, outcome=BroadcastOutcome.ACCEPTED)
+        told = await self._endpoints.ask(
+            lambda rpc: _hand_over(rpc, raw, tx_hash), lambda sent: sent.outcome in _PROVEN
+        )
+        answers = [sent for sent in told if isinstance(sent, Broadcast)]
+        best = min(answers, key=lambda sent: _BY_WEIGHT.index(sent.outcome), default=None)
+        if best is not None and best.outcome in _PROVEN:
+            return best
+        doubts = [error for error in told if isinstance(error, BroadcastUnknown)]
+        if doubts:
+            raise doubts[0]
+        if best is not None:
+            return best
+        raise first_error(told)
 
     async def known(self, tx_hash: str) -> bool:
-        """Whether the endpoint holds the transaction, in a block or waiting."""
-        return await self.rpc.call("eth_getTransactionByHash", tx_hash) is not None
+        """Whether any endpoint holds the transaction, in a block or waiting."""
+        found = await self._endpoints.answers(
+            lambda rpc: rpc.call("eth_getTransactionByHash", tx_hash)
+        )
+        return any(transaction is not None for transaction in found)
+
+    async def refusal(self, sender: str, data: str, gas: int) -> BroadcastOutcome | None:
+        """What stands against this call to the vault just now: REVERTS or TOO_BIG.
+
+        None: nothing, or nobody can say; then sending it is what finds out.
+        """
+        call = {"from": sender, "to": self.vault, "data": data, "gas": hex(gas)}
+        try:
+            await self.rpc.call("eth_call", call, "latest")
+        except RpcRefused as refused:
+            if call_failed(refused.code, refused.text):
+                return BroadcastOutcome.REVERTS
+            try:
+                outcome = outcome_of(refused.text, "")
+            except BroadcastUnknown:
+                return None
+            return outcome if outcome in _AGAINST else None
+        except SourceUnavailable:
+            return None
+        return None
 
     async def receipt(self, tx_hash: str) -> TxReceipt | None:
         """What became of a transaction; None while it is in no block."""
         return (await self.receipts([tx_hash]))[0]
 
     async def receipts(self, tx_hashes: Sequence[str]) -> list[TxReceipt | None]:
-        """What became of each, in the order asked; None for one that is in no block."""
+        """What became of each, in the order asked; None for one that no endpoint has in a block.
+
+        A receipt may be of a block that is orphaned by now: whoever books it looks at the block.
+        """
         if not tx_hashes:
             return []
-        found = await self.rpc.batch([("eth_getTransactionReceipt", (h,)) for h in tx_hashes])
+        told = await self._endpoints.answers(lambda rpc: self._receipts(rpc, tx_hashes))
+        return [next((r for r in found if r), None) for found in zip(*told, strict=True)]
+
+    async def _receipts(self, rpc: Rpc, tx_hashes: Sequence[str]) -> list[TxReceipt | None]:
+        found = await rpc.batch([("eth_getTransactionReceipt", (h,)) for h in tx_hashes])
         return [None if raw is None else self._receipt(raw) for raw in found]
 
     async def request_tx_hash(self, request: VaultRequest) -> str:
@@ -208,22 +236,24 @@ class ChainSender:
             raise SourceUnavailable(self.rpc.name, "reading a receipt", "not a receipt") from error
 
 
+async def _hand_over(rpc: Rpc, raw: str, tx_hash: str) -> Broadcast:
+    try:
+        answer = await rpc.call("eth_sendRawTransaction", raw)
+    except RpcUnreachable:
+        raise
+    except RpcRefused as refused:
+        outcome = outcome_of(refused.text, tx_hash)
+        return Broadcast(tx_hash=tx_hash, outcome=outcome, detail=refused.text)
+    except SourceUnavailable as error:
+        raise BroadcastUnknown(tx_hash, error.detail) from error
+    if answer != tx_hash:
+        raise BroadcastUnknown(tx_hash, f"the endpoint answered {answer}")
+    return Broadcast(tx_hash=tx_hash, outcome=BroadcastOutcome.ACCEPTED)
+
+
 def gas_limit_for(items: Sequence[SettleItem], refunds: Sequence[RefundItem]) -> int:
     """Gas limit of a batch: enough for its dearest course, whatever the accounts hold by then."""
     return _BASE_GAS + _RESERVE_GAS + _ITEM_GAS * (len(items) + len(refunds))
-
-
-def outcome_of(text: str, tx_hash: str) -> BroadcastOutcome:
-    """What an endpoint's refusal means.
-
-    Raises:
-        BroadcastUnknown: nobody has said it in these words before.
-    """
-    lowered = text.lower()
-    for phrase, outcome in _DIALECTS:
-        if phrase in lowered:
-            return outcome
-    raise BroadcastUnknown(tx_hash, text)
 
 
 def vault_events(logs: Sequence[dict[str, Any]], vault: str) -> list[VaultEvent]:

@@ -147,13 +147,21 @@ class Fees(ChainModel):
 
 
 class BroadcastOutcome(StrEnum):
-    """What the endpoint said to a transaction. Whether it is mined is read from the vault."""
+    """What the endpoint said to a transaction. Whether it is mined is read from the vault.
+
+    The first three: it was sent, or its nonce is used. Not sent: UNDERPRICED (more fees may do),
+    NO_FUNDS, TOO_BIG and REVERTS (a smaller batch may do), NOT_NOW (the same bytes may do later),
+    REFUSED (these bytes never will).
+    """
 
     ACCEPTED = "ACCEPTED"
     ALREADY_KNOWN = "ALREADY_KNOWN"
     NONCE_USED = "NONCE_USED"
     UNDERPRICED = "UNDERPRICED"
     NO_FUNDS = "NO_FUNDS"
+    TOO_BIG = "TOO_BIG"
+    REVERTS = "REVERTS"
+    NOT_NOW = "NOT_NOW"
     REFUSED = "REFUSED"
 
 

@@ -19,6 +19,9 @@ _UINT8 = 2**8
 MALFORMED = "MALFORMED"
 """Rejection of an item that no transaction can carry; nothing else of ours is named so."""
 
+POISON = "POISON"
+"""Rejection of an item that makes any batch revert, asked or sent alone."""
+
 
 class Verdict(StrEnum):
     """What became of the request.

@@ -41,7 +41,7 @@ from models.requests import (
 )
 from workers.clients import Clients
 from workers.interceptors import MetricsInterceptor
-from workers.reports import ReconcileLog, SourceReport
+from workers.reports import ReconcileLog, SourceReport, settlement_alarm
 from workers.runner import sandbox
 from workflows.broker_watch import BrokerWatchWorkflow
 from workflows.chain_watch import ChainWatchWorkflow
@@ -114,6 +114,7 @@ def _orders(clients: Clients) -> Worker:
         clients.gateway,
         codec=codec,
         limits=_fees(clients),
+        alarm=settlement_alarm,
     )
     sweep = SweepActivities(
         clients.vault,

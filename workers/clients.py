@@ -78,7 +78,7 @@ async def open_clients(
             settings=settings,
             temporal=temporal,
             vault=vault,
-            sender=ChainSender(rpcs[0], vault=chain.vault),
+            sender=ChainSender(rpcs[0], vault=chain.vault, others=rpcs[1:]),
             signer=signer,
             oracle=OracleClient(rpcs[0]),
             shares=ShareReader(rpcs[0]),

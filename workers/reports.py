@@ -5,8 +5,15 @@ from collections.abc import Mapping
 
 import structlog
 
+from activities.alarms import SettlementAlarm
 from activities.observations import KINDS
-from bronco.metrics import FINDINGS, RECONCILE_ALARMS, RECONCILED_AT, SOURCE_UP
+from bronco.metrics import (
+    FINDINGS,
+    RECONCILE_ALARMS,
+    RECONCILED_AT,
+    SETTLEMENT_ALARMS,
+    SOURCE_UP,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -41,3 +48,9 @@ class ReconcileLog:
         for kind in KINDS:
             FINDINGS.labels(kind).set(standing.get(kind, 0))
         RECONCILED_AT.set(time.time())
+
+
+def settlement_alarm(kind: SettlementAlarm, key: str, detail: str) -> None:
+    """Somebody has to look; told as often as it is so."""
+    SETTLEMENT_ALARMS.labels(kind.value).inc()
+    _log.error("settlement_alarm", kind=kind.value, key=key, detail=detail)

@@ -4,45 +4,48 @@ The items are in the store and the vault is idempotent, so whatever is lost here
 transaction) costs time and gas, never money. Signals only say that there is work.
 """
 
-import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
-from activities.fees import bumped
 from activities.settlement import SettlementActivities
 from activities.sweep import SweepActivities
 from models.batches import (
     BatchInFlight,
     PrepareBatchInput,
-    PreparedBatch,
-    SendBatchInput,
-    SendBatchResult,
     SettlementInput,
-    SignBatchInput,
-    SignedBatch,
     SweepInput,
 )
-from models.chain import BroadcastOutcome, Fees
 from models.requests import batch_prefix
-from workflows.policies import ASK, SEND, SIGN
+from workflows.flights import Flights
+from workflows.policies import ASK, SEND
+
+_NO_TIME = timedelta(0)
+_LONG_AGO = timedelta(days=1)
 
 
 @workflow.defn(name="SettlementWorkflow")
 class SettlementWorkflow:
-    """Drains the settlement items of one signing address, for ever."""
+    """Drains the settlement items of one signing address, for as long as that is the key."""
 
     @workflow.init
     def __init__(self, options: SettlementInput) -> None:
         self._options = options
-        self._flights = {flight.prepared.batch: flight for flight in options.in_flight}
-        self._flying: set[asyncio.Task[None]] = set()
+        self._flights = Flights(
+            options,
+            leaving=lambda: self._leaving or self._ending,
+            retired=lambda: self._retired_at is not None,
+            tell=self._tell,
+        )
         self._work = True
-        self._notes: dict[str, str] = {}
         self._waiting_for = ""
         self._stuck = 0
+        self._taken_at = workflow.now() - _LONG_AGO
+        self._retired_at = options.retired_at
+        self._ending = False
 
     @workflow.signal(name="work", description="there may be something to settle")
     def work(self, *args: Any) -> None:
@@ -51,17 +54,24 @@ class SettlementWorkflow:
 
     @workflow.run
     async def run(self, options: SettlementInput) -> None:
-        """Never returns: continues as new, batches in flight included."""
+        """Continues as new, batches in flight included; returns once its key is retired."""
         for flight in options.in_flight:
-            self._launch(flight)
+            self._flights.launch(flight)
         while not self._leaving:
             await self._sweep()
+            if self._drained:
+                await self._hand_back()
+                return
             await self._drain()
         # Each batch stops where its signed bytes and what to do next are both known here.
-        await workflow.wait_condition(lambda: not self._flying)
+        await workflow.wait_condition(lambda: self._flights.landed)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        in_flight = tuple(self._flights.values())
-        workflow.continue_as_new(self._options.model_copy(update={"in_flight": in_flight}))
+        changed = {
+            "in_flight": tuple(self._flights),
+            "size": self._flights.size,
+            "retired_at": self._retired_at,
+        }
+        workflow.continue_as_new(self._options.model_copy(update=changed))
 
     @property
     def _leaving(self) -> bool:
@@ -71,156 +81,119 @@ class SettlementWorkflow:
 
     @property
     def _ready(self) -> bool:
-        return self._work and len(self._flights) < self._options.max_in_flight
+        work = self._work or self._flights.returned
+        return work and len(self._flights) < self._options.max_in_flight
+
+    @property
+    def _gathering(self) -> timedelta:
+        """How long the next batch still waits for company: not at all when nothing is in flight."""
+        pause = timedelta(seconds=self._options.gather_seconds * len(self._flights))
+        return self._taken_at + pause - workflow.now()
+
+    @property
+    def _drained(self) -> bool:
+        """Whether the key is retired and what it sent has ended, or was waited for long enough."""
+        if self._retired_at is None:
+            return False
+        gone, options = workflow.now() - self._retired_at, self._options
+        least = timedelta(seconds=options.retire_seconds)
+        most = timedelta(seconds=options.drain_seconds)
+        return gone >= (least if not len(self._flights) else max(least, most))
+
+    async def _hand_back(self) -> None:
+        """Leave every item to the key that settles now. The vault settles none of them twice."""
+        self._ending = True
+        self._tell()
+        await workflow.wait_condition(lambda: self._flights.landed)
+        self._flights.forget()
+        await self._sweep()
+        workflow.logger.warning("key_retired", extra={"settlement": workflow.info().workflow_id})
 
     async def _drain(self) -> None:
         """Prepare batches as work and nonces allow, until the next sweep is due."""
         due = workflow.now() + timedelta(seconds=self._options.sweep_seconds)
-        while not self._leaving and (left := due - workflow.now()) > timedelta(0):
-            if self._ready:
+        while not self._looking_up and (left := due - workflow.now()) > _NO_TIME:
+            if self._ready and self._gathering <= _NO_TIME:
                 await self._prepare()
                 continue
-            try:
+            wait = min(left, self._gathering) if self._ready else left
+            with suppress(TimeoutError):
                 await workflow.wait_condition(
-                    lambda: self._ready or self._leaving, timeout=left, timeout_summary="sweep"
+                    self._something_to_do(), timeout=wait, timeout_summary="sweep"
                 )
-            except TimeoutError:
-                return
+
+    @property
+    def _looking_up(self) -> bool:
+        """Time for a sweep, or for the next run."""
+        return self._leaving or self._flights.split
+
+    def _something_to_do(self) -> Callable[[], bool]:
+        """True once it is worth looking again before the time is up."""
+        was_ready, in_flight = self._ready, len(self._flights)
+
+        def changed() -> bool:
+            fresh = self._ready and (not was_ready or len(self._flights) < in_flight)
+            return self._looking_up or fresh
+
+        return changed
 
     async def _prepare(self) -> None:
         """Take the next batch. Never beside a sweep: that would see its items as forgotten."""
-        self._work = False
+        self._work = self._flights.returned = False
+        flights = self._flights.prepared
         message = PrepareBatchInput(
-            batch=f"{batch_prefix(workflow.info().workflow_id)}{workflow.uuid4().hex}",
-            in_use=tuple(flight.prepared.nonce for flight in self._flights.values()),
-            limit=self._options.limit,
+            batch=f"{self._prefix}{workflow.uuid4().hex}",
+            in_use=tuple(prepared.nonce for prepared in flights),
+            limit=self._flights.size,
+            committed=sum(prepared.gas * prepared.max_fee for prepared in flights),
         )
         prepared = await workflow.execute_activity_method(
             SettlementActivities.prepare_batch, message, summary="take the next batch", **ASK
         )
         self._waiting_for = prepared.waiting_for
+        self._heed(prepared.retired)
+        # After a batch that only filled a gap there may be others as well.
+        more = prepared.more or bool(prepared.data and not prepared.count)
+        self._work = self._work or more
+        self._taken_at = workflow.now() - (_LONG_AGO if more else _NO_TIME)
         if prepared.data:
-            # A full batch says that more may be waiting; so does one that only filled a gap.
-            self._work = self._work or prepared.count in (0, self._options.limit)
-            self._launch(BatchInFlight(prepared=prepared))
+            self._flights.launch(BatchInFlight(prepared=prepared))
         self._tell()
 
+    @property
+    def _prefix(self) -> str:
+        return batch_prefix(workflow.info().workflow_id)
+
+    def _heed(self, retired: bool) -> None:
+        """A rolling deployment has both keys for a while: one that has ours starts this anew."""
+        if not retired:
+            self._retired_at = None
+        elif self._retired_at is None:
+            self._retired_at = workflow.now()
+
     async def _sweep(self) -> None:
+        self._flights.split = False
         swept = await workflow.execute_activity_method(
             SweepActivities.sweep,
-            SweepInput(in_flight=tuple(self._flights)),
+            SweepInput(
+                in_flight=tuple(p.batch for p in self._flights.prepared), prefix=self._prefix
+            ),
             summary="look after what is not final",
             **SEND,
         )
         self._stuck = swept.stuck
+        self._heed(swept.retired)
         # Also without pending items: there may be a gap below a batch that is in flight.
-        self._work = self._work or swept.pending > 0 or swept.owed or bool(self._flights)
+        self._work = self._work or swept.pending > 0 or swept.owed or len(self._flights) > 0
         self._tell()
-
-    # --- one batch ------------------------------------------------------------------------------
-
-    def _launch(self, flight: BatchInFlight) -> None:
-        self._flights[flight.prepared.batch] = flight
-        task = asyncio.create_task(self._fly(flight.prepared.batch))
-        self._flying.add(task)
-        task.add_done_callback(self._flying.discard)
-
-    async def _fly(self, batch: str) -> None:
-        """Sign and send until the nonce is used, or leave it to the next run."""
-        while not self._leaving:
-            flight = self._flights[batch]
-            if not await self._signed(flight) or await self._sent(self._flights[batch]):
-                del self._flights[batch]
-                self._notes.pop(batch, None)
-                break
-        self._tell()
-
-    async def _signed(self, flight: BatchInFlight) -> bool:
-        """Have bytes for the fees at hand. False: the signer refuses, the nonce is free again."""
-        if flight.signed and flight.signed[-1].max_fee == flight.prepared.max_fee:
-            return True
-        message = SignBatchInput(prepared=flight.prepared)
-        try:
-            signed = await workflow.execute_activity_method(
-                SettlementActivities.sign_batch, message, summary=_words(flight.prepared), **SIGN
-            )
-        except ActivityError as error:
-            # Its items are in no batch in flight any more: the next sweep returns them.
-            self._waiting_for = f"the signer ({error.cause or error})"
-            workflow.logger.error("batch_not_signed", extra={"batch": flight.prepared.batch})
-            return False
-        # Of what it replaces, only the hash is needed: the bytes would not fit into the next run.
-        older = tuple(_hash_only(old) for old in flight.signed)
-        self._keep(flight, flight.prepared, (*older, signed))
-        return True
-
-    async def _sent(self, flight: BatchInFlight) -> bool:
-        """Send and wait. True: over with this nonce."""
-        prepared = flight.prepared
-        message = SendBatchInput(
-            batch=prepared.batch,
-            nonce=prepared.nonce,
-            signed=flight.signed,
-            signer=prepared.signer,
-            gas=prepared.gas,
-            wait_seconds=self._options.wait_seconds,
-        )
-        sent = await workflow.execute_activity_method(
-            SettlementActivities.send_batch, message, summary=_words(prepared), **SEND
-        )
-        if sent.mined or sent.nonce_used_by_other:
-            self._work = self._work or sent.returned > 0
-            return True
-        return await self._next_try(flight, sent)
-
-    async def _next_try(self, flight: BatchInFlight, sent: SendBatchResult) -> bool:
-        """Raise the fees where that helps. True: these bytes can never be sent."""
-        self._notes[flight.prepared.batch] = sent.detail or "not mined yet"
-        self._tell()
-        if sent.outcome is BroadcastOutcome.REFUSED:
-            return True
-        if sent.outcome is not BroadcastOutcome.NO_FUNDS:
-            dearer = _dearer(flight.prepared, sent)
-            if dearer is not None:
-                self._keep(flight, dearer, flight.signed)
-                return False
-        if sent.outcome is BroadcastOutcome.UNDERPRICED:
-            await workflow.sleep(self._options.wait_seconds, summary="fees are at the ceiling")
-        return False
-
-    def _keep(
-        self, flight: BatchInFlight, prepared: PreparedBatch, signed: tuple[SignedBatch, ...]
-    ) -> None:
-        changed = flight.model_copy(update={"prepared": prepared, "signed": signed})
-        self._flights[prepared.batch] = changed
 
     def _tell(self) -> None:
-        flights = sorted((f.prepared for f in self._flights.values()), key=lambda p: p.nonce)
-        lines = [f"{_words(p)} {self._notes.get(p.batch, '')}".rstrip() for p in flights]
-        if self._waiting_for:
-            lines.append(f"waits for {self._waiting_for}")
+        lines = list(self._flights.lines())
+        if self._retired_at is not None:
+            state = "hands its items back" if self._ending else "waits for what it sent"
+            lines.append(f"the key is retired: {state}")
+        for missing in filter(None, (self._waiting_for, self._flights.waiting_for)):
+            lines.append(f"waits for {missing}")
         if self._stuck:
             lines.append(f"{self._stuck} item(s) refused by the vault: an operator must look")
         workflow.set_current_details("  \n".join(lines) or "nothing to settle")
-
-
-def _words(prepared: PreparedBatch) -> str:
-    what = f"{prepared.count} item(s)" if prepared.count else "fills a gap"
-    return f"nonce {prepared.nonce}: {what}"
-
-
-def _hash_only(signed: SignedBatch) -> SignedBatch:
-    return signed.model_copy(update={"raw": ""})
-
-
-def _dearer(prepared: PreparedBatch, sent: SendBatchResult) -> PreparedBatch | None:
-    """The same transaction with fees that replace it; None at the ceiling."""
-    if sent.suggested is None:
-        return None
-    offered = Fees(base_fee=0, max_priority_fee=prepared.max_priority_fee, max_fee=prepared.max_fee)
-    fees = bumped(offered, sent.suggested, sent.fee_ceiling)
-    if fees is None:
-        return None
-    return prepared.model_copy(
-        update={"max_fee": fees.max_fee, "max_priority_fee": fees.max_priority_fee}
-    )

@@ -5,11 +5,10 @@ from eth_abi.exceptions import EncodingError
 from eth_utils.crypto import keccak
 
 from clients.abi import load_contract
-from clients.sender import BroadcastUnknown, gas_limit_for, outcome_of, vault_events
+from clients.sender import gas_limit_for, vault_events
 from clients.vault import VAULT, settle_calldata, terms_of
 from models.chain import (
     REJECTION_KINDS,
-    BroadcastOutcome,
     RefundItem,
     Rejection,
     SettleItem,
@@ -51,52 +50,6 @@ def test_terms_of__any_term_differs__another_hash(changes: dict[str, object]) ->
     assert len(terms_of(ITEM)) == 2 + 12
     assert terms_of(ITEM.model_copy(update=changes)) != terms_of(ITEM)
     assert terms_of(ITEM.model_copy(update={"n": 9})) == terms_of(ITEM)
-
-
-# What each client says, word for word.
-# https://github.com/ethereum/go-ethereum/blob/v1.16.0/core/txpool/errors.go
-# https://github.com/paradigmxyz/reth/blob/v1.5.0/crates/rpc/rpc-eth-types/src/error/mod.rs
-# https://github.com/hyperledger/besu/blob/25.7.0/ethereum/api/src/main/java/org/hyperledger/besu/ethereum/api/jsonrpc/internal/response/RpcErrorType.java
-@pytest.mark.parametrize(
-    ("text", "outcome"),
-    [
-        ("already known", BroadcastOutcome.ALREADY_KNOWN),
-        ("known transaction: 0x1234", BroadcastOutcome.ALREADY_KNOWN),
-        ("Known transaction", BroadcastOutcome.ALREADY_KNOWN),
-        ("AlreadyKnown", BroadcastOutcome.ALREADY_KNOWN),
-        ("transaction already imported", BroadcastOutcome.ALREADY_KNOWN),
-        ("nonce too low", BroadcastOutcome.NONCE_USED),
-        ("nonce too low: next nonce 5, tx nonce 4", BroadcastOutcome.NONCE_USED),
-        ("Nonce too low", BroadcastOutcome.NONCE_USED),
-        ("OldNonce, Current nonce: 5, nonce of rejected tx: 4", BroadcastOutcome.NONCE_USED),
-        ("replacement transaction underpriced", BroadcastOutcome.UNDERPRICED),
-        ("transaction underpriced", BroadcastOutcome.UNDERPRICED),
-        ("Replacement transaction underpriced", BroadcastOutcome.UNDERPRICED),
-        ("max fee per gas less than block base fee", BroadcastOutcome.UNDERPRICED),
-        ("FeeTooLow, MaxFeePerGas too low", BroadcastOutcome.UNDERPRICED),
-        ("insufficient funds for gas * price + value", BroadcastOutcome.NO_FUNDS),
-        ("Insufficient funds for gas * price + value", BroadcastOutcome.NO_FUNDS),
-        ("Upfront cost exceeds account balance", BroadcastOutcome.NO_FUNDS),
-        ("InsufficientFunds, Account balance: 0", BroadcastOutcome.NO_FUNDS),
-        ("intrinsic gas too low", BroadcastOutcome.REFUSED),
-        ("Intrinsic gas exceeds gas limit", BroadcastOutcome.REFUSED),
-        ("exceeds block gas limit", BroadcastOutcome.REFUSED),
-        ("tx fee (2.00 ether) exceeds the configured cap (1.00 ether)", BroadcastOutcome.REFUSED),
-        ("max priority fee per gas higher than max fee per gas", BroadcastOutcome.REFUSED),
-        ("invalid sender", BroadcastOutcome.REFUSED),
-        ("nonce too high", BroadcastOutcome.REFUSED),
-        ("oversized data", BroadcastOutcome.REFUSED),
-        ("rlp: value size exceeds available input length", BroadcastOutcome.REFUSED),
-    ],
-)
-def test_outcome_of__what_clients_say__is_known(text: str, outcome: BroadcastOutcome) -> None:
-    assert outcome_of(text, "0xabc") is outcome
-
-
-@pytest.mark.parametrize("text", ["", "internal error", "timeout", "too many requests", "method"])
-def test_outcome_of__words_never_heard__is_unknown(text: str) -> None:
-    with pytest.raises(BroadcastUnknown):
-        outcome_of(text, "0xabc")
 
 
 def log(**changes: object) -> dict[str, object]:

@@ -27,11 +27,17 @@ def mined(message: SendBatchInput) -> SendBatchResult:
 
 
 def not_mined(
-    outcome: BroadcastOutcome = BroadcastOutcome.ACCEPTED, ceiling: int = 10**12
+    outcome: BroadcastOutcome = BroadcastOutcome.ACCEPTED,
+    ceiling: int = 10**12,
+    affordable: int = 10**12,
 ) -> Answer:
     suggested = Fees(base_fee=1, max_priority_fee=1, max_fee=FEE)
     return lambda _: SendBatchResult(
-        mined=False, outcome=outcome, suggested=suggested, fee_ceiling=ceiling
+        mined=False,
+        outcome=outcome,
+        suggested=suggested,
+        fee_ceiling=ceiling,
+        affordable=affordable,
     )
 
 
@@ -46,6 +52,9 @@ class FakeSettler:
         self.gate = asyncio.Event()
         self.gate.set()
         self.refuse_to_sign: set[int] = set()
+        self.refuse_above = 10**9
+        self.retired = False
+        self.returning = False
         self.prepared: list[PrepareBatchInput] = []
         self.signed: list[PreparedBatch] = []
         self.sent: list[SendBatchInput] = []
@@ -60,6 +69,8 @@ class FakeSettler:
         self.prepared.append(message)
         idle = PreparedBatch(batch=message.batch, count=0, waiting_for=self.waiting_for)
         count = min(self.pending, message.limit)
+        if self.retired:
+            return idle.model_copy(update={"waiting_for": "its key", "retired": True})
         if self.waiting_for or not count:
             return idle
         self.pending -= count
@@ -72,17 +83,22 @@ class FakeSettler:
             gas=21_000,
             max_fee=FEE,
             max_priority_fee=10,
+            more=count == message.limit,
         )
 
     @activity.defn(name="sign_batch")
     async def sign_batch(self, message: SignBatchInput) -> SignedBatch:
         prepared = message.prepared
-        if prepared.nonce in self.refuse_to_sign:
+        if prepared.nonce in self.refuse_to_sign or prepared.max_fee > self.refuse_above:
             raise ApplicationError("not signed: no settlement", type="SigningRefused")
         self.signed.append(prepared)
         name = f"{prepared.nonce}@{prepared.max_fee}"
         return SignedBatch(
-            batch=prepared.batch, raw=f"raw {name}", tx_hash=name, max_fee=prepared.max_fee
+            batch=prepared.batch,
+            raw=f"raw {name}",
+            tx_hash=name,
+            max_fee=prepared.max_fee,
+            max_priority_fee=prepared.max_priority_fee,
         )
 
     @activity.defn(name="send_batch")
@@ -93,6 +109,8 @@ class FakeSettler:
             activity.heartbeat()
             await asyncio.sleep(0.02)
         result = answer(message)
+        if self.returning and (not result.mined or result.reverted):
+            self.pending += message.count
         if result.mined:
             self.nonce = max(self.nonce, message.nonce + 1)
         return result
@@ -100,4 +118,4 @@ class FakeSettler:
     @activity.defn(name="sweep")
     async def sweep(self, message: SweepInput) -> SweepResult:
         self.swept.append(message)
-        return SweepResult(pending=self.pending)
+        return SweepResult(pending=self.pending, retired=self.retired)

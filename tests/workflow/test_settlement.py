@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -73,7 +74,8 @@ async def settling(env: WorkflowEnvironment) -> AsyncIterator[Bench]:
     async with worker:
         yield made
         made.settler.gate.set()
-        await env.client.get_workflow_handle(made.handle.id).terminate()
+        with suppress(RPCError):
+            await env.client.get_workflow_handle(made.handle.id).terminate()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A settler as in production: real chain, store and Temporal; only the orders are played."""
 
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
+from activities.alarms import SettlementAlarm
 from activities.fees import FeeLimits
 from activities.finality import Finality
 from activities.settled import BatchCodec, ItemBooks
@@ -37,7 +39,7 @@ from models.batches import (
 from models.money import Settlement, buy_settlement, sell_settlement, shares_to_units
 from models.records import ItemKind, ItemState, SettlementItem
 from models.requests import Side, VaultRequest, batch_prefix
-from tests.integration.vault.desk import DOLLAR, FILL_HASH, PRICE, Desk
+from tests.integration.vault.desk import DOLLAR, FILL_HASH, PRICE, SHARE, Desk
 from tests.waiting import eventually
 from workers.runner import sandbox
 from workflows.settlement import SettlementWorkflow
@@ -65,19 +67,23 @@ class PlayedOrder:
 class Rig:
     """One vault, one store, one signing address, one worker."""
 
-    def __init__(self, desk: Desk, client: Client, url: str) -> None:
+    def __init__(self, desk: Desk, client: Client, url: str, *, key: int = SETTLER) -> None:
         self.desk = desk
+        self.address = dev_address(key)
         self.client = client
         self.url = url
         self.queue = f"settlement-{uuid.uuid4().hex}"
-        self.workflow_id = f"settlement-{uuid.uuid4().hex}-{SIGNER.lower()}"
+        self.workflow_id = f"settlement-{uuid.uuid4().hex}-{self.address.lower()}"
         self.store = Store(url, pool_size=4)
         self.vault = AgreeingVault(desk.vault, desk.vault, allow_single=True)
         self.gateway = WorkflowGateway(client, self.workflow_id)
         policy = SettlePolicy(chain_id=desk.chain.chain_id, vault=desk.address)
-        self.signer = plain_signer(dev_key(SETTLER), policy)
+        self.signer = plain_signer(dev_key(key), policy)
         self.limits = FeeLimits()
         self.retry_pause = timedelta(milliseconds=100)
+        self.sender = desk.sender
+        self.alarms: list[tuple[SettlementAlarm, str, str]] = []
+        self.cached_workflows = 1000
         self.handle: WorkflowHandle[Any, None] | None = None
 
     # --- the settler
@@ -92,17 +98,21 @@ class Rig:
         )
         return SettlementActivities(
             self.vault,
-            self.desk.sender,
+            self.sender,
             self.store,
             self.signer,
             self.gateway,
             codec=codec,
             limits=self.limits,
+            alarm=lambda kind, key, detail: self.alarms.append((kind, key, detail)),
         )
+
+    def alarmed(self) -> set[SettlementAlarm]:
+        return {kind for kind, _, _ in self.alarms}
 
     @property
     def sweep(self) -> SweepActivities:
-        books = ItemBooks(self.vault, self.desk.sender, self.store.items, self.gateway, terms_of)
+        books = ItemBooks(self.vault, self.sender, self.store.items, self.gateway, terms_of)
         prefix = batch_prefix(self.workflow_id)
         return SweepActivities(
             self.vault,
@@ -114,7 +124,8 @@ class Rig:
         )
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
+    async def worker(self, sender: Any = None) -> AsyncIterator[None]:
+        self.sender = sender or self.sender
         settlement = self.settlement
         async with Worker(
             self.client,
@@ -127,9 +138,24 @@ class Rig:
                 self.sweep.sweep,
             ],
             workflow_runner=sandbox(),
+            max_cached_workflows=self.cached_workflows,
             graceful_shutdown_timeout=timedelta(0),
         ):
             yield
+
+    @asynccontextmanager
+    async def another_worker(self) -> AsyncIterator[None]:
+        """For what was changed after the first began; it gets a queue that is its own."""
+        self.queue = f"settlement-{uuid.uuid4().hex}"
+        async with self.worker():
+            yield
+            await self.stop()
+
+    async def details(self) -> str:
+        """What the settlement says about itself in the Web UI."""
+        assert self.handle is not None
+        described = await self.handle.query("__temporal_workflow_metadata")
+        return str(described.current_details)
 
     async def start(self, **options: Any) -> None:
         """Start the settlement workflow; a run that was terminated is followed by a new one."""
@@ -144,7 +170,8 @@ class Rig:
 
     async def stop(self) -> None:
         if self.handle is not None:
-            await self.handle.terminate()
+            handle, self.handle = self.handle, None
+            await handle.terminate()
 
     # --- one step at a time, as a run that dies would have made it
 
@@ -164,6 +191,9 @@ class Rig:
         message = SendBatchInput(
             batch=prepared.batch, nonce=prepared.nonce, signed=(signed,), wait_seconds=5
         )
+        return await self.sent(message)
+
+    async def sent(self, message: SendBatchInput) -> Any:
         return await ActivityEnvironment().run(self.settlement.send_batch, message)
 
     def batch(self, name: str) -> str:
@@ -240,12 +270,14 @@ class Rig:
         await self.desk.rpc.call("anvil_mine", hex(blocks))
 
     async def nonce(self) -> int:
-        return await self.desk.sender.latest_nonce(SIGNER)
+        return await self.desk.sender.latest_nonce(self.address)
 
     async def waiting(self) -> list[dict[str, Any]]:
         """The settler's transactions in the mempool, lowest nonce first."""
         content = (await self.desk.rpc.call("txpool_content"))["pending"]
-        of_settler = {who.lower(): txs for who, txs in content.items()}.get(SIGNER.lower(), {})
+        of_settler = {who.lower(): txs for who, txs in content.items()}.get(
+            self.address.lower(), {}
+        )
         return [of_settler[nonce] for nonce in sorted(of_settler, key=int)]
 
     async def events(self, name: str) -> list[int]:
@@ -268,7 +300,31 @@ class Rig:
         await self.desk.sender.broadcast(sign_with(account_of(dev_key(SETTLER)), tx).raw)
 
 
-def new_store_url(directory: Path) -> str:
-    url = f"sqlite:///{directory / 'store.db'}"
-    upgrade(url)
-    return url
+async def filled(rig: Rig, count: int = 3) -> list[VaultRequest]:
+    """Deposits whose share was bought, and nothing settled yet."""
+    requests = await rig.deposits(count)
+    for request in requests:
+        await rig.filled(request)
+    return requests
+
+
+async def settled_once(rig: Rig, requests: list[VaultRequest]) -> None:
+    """Every request ended by its item, each with one event, and as many shares as fills."""
+    items = await rig.until(ItemState.MINED, *requests)
+    assert sorted(await rig.events("Settled")) == sorted(request.n for request in requests)
+    assert await rig.desk.supply() == len(requests) * SHARE
+    for item in items:
+        receipt = await rig.desk.sender.receipt(item.tx_hash)
+        assert receipt is not None
+        assert item.request_id in {event.request_id for event in receipt.events}
+
+
+def new_store_url(directory: Path, migrated: Path) -> str:
+    """A database of its own: a copy, for migrating each anew takes longer than most tests."""
+    shutil.copy(migrated, directory / "store.db")
+    return f"sqlite:///{directory / 'store.db'}"
+
+
+def migrated_store(directory: Path) -> Path:
+    upgrade(f"sqlite:///{directory / 'migrated.db'}")
+    return directory / "migrated.db"

@@ -2,31 +2,11 @@
 
 import pytest
 
-from models.batches import BatchInFlight
 from models.chain import BroadcastOutcome
 from models.records import ItemState
 from models.requests import VaultRequest, VaultStatus
-from tests.integration.settlement.rig import Rig
-from tests.integration.vault.desk import SHARE
+from tests.integration.settlement.rig import Rig, filled, settled_once
 from tests.waiting import eventually
-
-
-async def settled_once(rig: Rig, requests: list[VaultRequest]) -> None:
-    """Every request ended by its item, each with one event, and as many shares as fills."""
-    items = await rig.until(ItemState.MINED, *requests)
-    assert sorted(await rig.events("Settled")) == sorted(request.n for request in requests)
-    assert await rig.desk.supply() == len(requests) * SHARE
-    for item in items:
-        receipt = await rig.desk.sender.receipt(item.tx_hash)
-        assert receipt is not None
-        assert item.request_id in {event.request_id for event in receipt.events}
-
-
-async def filled(rig: Rig, count: int = 3) -> list[VaultRequest]:
-    requests = await rig.deposits(count)
-    for request in requests:
-        await rig.filled(request)
-    return requests
 
 
 async def test_run__lost_after_prepare__next_run_settles(rig: Rig) -> None:
@@ -144,19 +124,6 @@ async def test_nonce__used_by_a_stranger__proves_nothing_and_the_next_is_taken(r
     await rig.take_nonce(nonce)
     await rig.automine(True)
     await rig.mine()
-    await settled_once(rig, requests)
-    assert await rig.nonce() == nonce + 2
-
-
-async def test_gap__below_a_batch_in_flight__is_filled_without_any_item(rig: Rig) -> None:
-    """The run that held nonce k lost it unsent; k + 1 cannot be mined before k is used."""
-    requests = await filled(rig)
-    nonce = await rig.nonce()
-    prepared = await rig.prepare("above", in_use=[nonce])
-    signed = await rig.sign(prepared)
-    assert prepared.nonce == nonce + 1
-    flight = BatchInFlight(prepared=prepared, signed=(signed,))
-    await rig.start(in_flight=(flight,))
     await settled_once(rig, requests)
     assert await rig.nonce() == nonce + 2
 

@@ -4,9 +4,10 @@ import pytest
 
 from bronco.devchain import SETTLER, dev_key
 from bronco.processes import free_port
+from clients.dialects import BroadcastUnknown
 from clients.keys import SettlePolicy, UnsignedTx, plain_signer
 from clients.rpc import Rpc, RpcRefused, RpcUnreachable
-from clients.sender import BroadcastUnknown, ChainSender
+from clients.sender import ChainSender
 from clients.vault import settle_calldata
 from clients.wallet import USDT
 from models.chain import BroadcastOutcome, Fees, Rejection
