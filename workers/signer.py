@@ -57,7 +57,6 @@ async def serve(
         ConfigurationError: a setting or a file does not fit, or another signer is at work.
         SourceUnavailable: what keeps the key does not answer.
     """
-    keep_memory_private()
     address = expected_address(where)
     async with _opened(key, target, address) as opened:
         if opened.address != address:
@@ -87,17 +86,17 @@ async def _answer(
     app = signing_app(signer, policy, ledger, hour, door, where.timeout_seconds)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
     await runner.setup()
-    try:
-        with listening(where, key) as (sock, tls):
+    with listening(where, key) as (sock, tls):
+        try:
             await web.SockSite(runner, sock, ssl_context=tls).start()
             if metrics.port:
                 start_http_server(metrics.port, metrics.host, registry=REGISTRY)
             said = {"address": signer.address, "chain": policy.chain_id, "vault": policy.vault}
             _log.info("signer_ready", url=where.url, backend=key.backend.value, **said)
             await stay()
-    finally:
-        _log.info("signer_stopping", signed=signer.signed, refused=signer.refused)
-        await runner.cleanup()
+        finally:
+            _log.info("signer_stopping", signed=signer.signed, refused=signer.refused)
+            await runner.cleanup()
 
 
 def expected_address(where: SignerSettings) -> str:

@@ -60,8 +60,10 @@ def serve(
     key = load_section(KeySettings)
     secret = key.dev_key.get_secret_value() if key.dev_key else ""
     logs.configure(load_section(LogSettings), [secret] if secret else [])
+    from workers.signer import keep_memory_private
     from workers.signer import serve as sign
 
+    keep_memory_private()
     work = sign(
         load_section(TargetSettings, section="chain"),
         load_section(SignerSettings),

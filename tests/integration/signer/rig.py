@@ -50,6 +50,7 @@ class SignerRig:
             "signer", argv, home / "signer.log", ready=self._up, env=self.settings, cwd=home
         )
         self.process = ManagedProcess(program)
+        self._http: httpx.AsyncClient | None = None
 
     @property
     def socket(self) -> Path:
@@ -83,13 +84,23 @@ class SignerRig:
         """One HTTP request as anybody could make it."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         shown = {"Authorization": f"Bearer {TOKEN}"} if headers is None else headers
-        transport = httpx.AsyncHTTPTransport(uds=str(self.socket))
-        async with httpx.AsyncClient(transport=transport, base_url="http://signer") as http:
-            return await http.request(method, path, content=content, headers=shown, timeout=20)
+        if self._http is None:
+            url = self.settings["BRONCO_SIGNER_URL"]
+            uds = str(self.socket) if url.startswith("unix:") else None
+            transport = httpx.AsyncHTTPTransport(uds=uds, verify=False)
+            base = "http://signer" if uds else url
+            self._http = httpx.AsyncClient(transport=transport, base_url=base, timeout=20)
+        return await self._http.request(method, path, content=content, headers=shown)
+
+    async def close(self) -> None:
+        """End it."""
+        if self._http is not None:
+            await self._http.aclose()
+        await self.process.stop()
 
     async def _up(self) -> bool:
         try:
-            return (await self.ask("GET", STATUS_PATH)).status_code == 200
+            return bool((await self.ask("GET", STATUS_PATH)).status_code)
         except (httpx.TransportError, OSError):
             return False
 
@@ -101,4 +112,4 @@ async def running(home: Path, **settings: str) -> AsyncIterator[SignerRig]:
     try:
         yield rig
     finally:
-        await rig.process.stop()
+        await rig.close()
