@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bronco.processes import open_home
-from clients.keys import create_keystore
+from clients.keystore import create_keystore
 from clients.private import new_secret, write_private
 
 # sun_path holds 104 bytes on some systems, its end mark included:

@@ -127,8 +127,8 @@ class LimitSettings(Section):
 
     usdt_decimals: int = Field(6, ge=0, le=18, description="decimals of the chain's USDT")
     max_items: PositiveInt = Field(100, description="requests in one transaction")
-    max_usdt: PositiveInt = Field(1_000_000, description="USDT paid out by one transaction")
-    max_shares: PositiveInt = Field(10_000, description="shares minted by one transaction")
+    max_usdt: PositiveInt = Field(2_000_000, description="USDT paid out by one transaction")
+    max_shares: PositiveInt = Field(20_000, description="shares minted by one transaction")
     max_share_price: PositiveInt = Field(
         1_000_000, description="USDT; no share costs more, so what would is counted at its worst"
     )

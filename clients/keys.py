@@ -6,9 +6,7 @@ A key signs whatever it is given, so it is never handed out bare: GuardedSigner 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from pathlib import Path
 from typing import Protocol
 
 from eth_account import Account
@@ -21,7 +19,6 @@ from bronco.logs import logger
 from bronco.metrics import SIGNATURES
 from clients.policy import SettlePolicy as SettlePolicy
 from clients.policy import Signing
-from clients.private import read_private, read_secret_line
 from clients.signed import SignedTx as SignedTx
 from clients.signed import checked
 from models.chain import DEV_CHAIN_IDS
@@ -165,23 +162,6 @@ def _line(signing: Signing) -> dict[str, object]:
     }
 
 
-def keystore_key(keyfile: Path, password_file: Path) -> LocalKey:
-    """A key from an encrypted keystore file and a file that holds its password.
-
-    Raises:
-        ConfigurationError: a file cannot be read or others may read it, or they do not fit.
-    """
-    encrypted = read_private(keyfile, "keystore file")
-    password = read_secret_line(password_file, "keystore password file")
-    try:
-        key = Account.decrypt(json.loads(encrypted), password)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        # `from None`: the vendor's error may quote what it was given.
-        problem = f"{keyfile} is no keystore, or the password in {password_file} does not fit"
-        raise ConfigurationError("keystore file", problem) from None
-    return LocalKey(Account.from_key(key))
-
-
 def plain_key(private_key: str, chain_id: int) -> LocalKey:
     """A key from text, for dev chains.
 
@@ -212,11 +192,6 @@ def new_account() -> LocalAccount:
     """A fresh account, from the system's randomness."""
     account: LocalAccount = Account.create()
     return account
-
-
-def create_keystore(private_key: str, password: str, *, work: int | None = None) -> str:
-    """Keystore JSON (scrypt) of a key. work: scrypt N; None = the library's, which is slow."""
-    return json.dumps(Account.encrypt(account_of(private_key).key, password, "scrypt", work))
 
 
 def sign_with(account: LocalAccount, tx: UnsignedTx) -> SignedTx:

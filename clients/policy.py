@@ -82,8 +82,8 @@ class SettlePolicy(BaseModel):
     max_fee: int = 500 * 10**9
     max_gas: int = GAS_CAP
     max_items: int = 100
-    max_usdt: int = 1_000_000 * 10**6
-    max_shares: int = 10_000 * SHARE_SCALE
+    max_usdt: int = 2_000_000 * 10**6
+    max_shares: int = 20_000 * SHARE_SCALE
     lowest_price: int = 10**4
     highest_price: int = 1_000_000 * 10**6
 
@@ -145,7 +145,7 @@ class SettlePolicy(BaseModel):
 def _settle(policy: SettlePolicy, arguments: Sequence[Any]) -> Iterator[Use]:
     """`settle(items, refunds)`. A refund gives back an escrow and takes nothing from the house."""
     items, refunds = arguments
-    for n, request_id, taken, out, _fee, _fill_hash in items:
+    for n, request_id, taken, out, *_ in items:
         yield _use(policy, n, request_id.hex(), taken, out)
     # A refund of request 0 alone, or nothing at all, changes nothing and uses up a nonce.
     if not items and list(refunds) == [(0, bytes(_ID_BYTES), 0)]:

@@ -28,7 +28,8 @@ from bronco.signing import (
     SignerSettings,
     TargetSettings,
 )
-from clients.keys import GuardedSigner, Key, keystore_key, plain_key
+from clients.keys import GuardedSigner, Key, plain_key
+from clients.keystore import keystore_key
 from clients.ledger import HourLimits, SigningLedger
 from clients.policy import SettlePolicy
 from clients.private import read_token

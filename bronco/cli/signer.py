@@ -89,7 +89,8 @@ def new_keystore(
 
     Neither key nor password is ever an argument or a variable: what is not in a file is asked for.
     """
-    from clients.keys import account_of, create_keystore, new_account
+    from clients.keys import account_of, new_account
+    from clients.keystore import create_keystore
     from clients.private import write_private
 
     account = account_of(_asked("Private key (hex)")) if import_key else new_account()

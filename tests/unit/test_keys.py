@@ -12,12 +12,11 @@ from clients.keys import (
     GuardedSigner,
     SettlePolicy,
     UnsignedTx,
-    create_keystore,
-    keystore_key,
     new_account,
     plain_key,
     plain_signer,
 )
+from clients.keystore import create_keystore, keystore_key
 from clients.signed import SignedTx
 from models.errors import ConfigurationError, SigningRefused, SourceUnavailable
 from tests.signing import ADDRESS, BATCH, KEY, OTHER, POLICY, VAULT_ADDRESS, tx

@@ -82,7 +82,7 @@ def test_settings__printed__show_no_secret() -> None:
         ("BRONCO_KEY_VAULT_URL", "http://vault:8200", "only to this machine"),
         ("BRONCO_KEY_WEB3SIGNER_URL", "ftp://keys:9000", "write https://host:port"),
         ("BRONCO_KEY_BACKEND", "PAPER", "KEYSTORE"),
-        ("BRONCO_LIMITS_HOUR_USDT", "999999", "that one would never pass"),
+        ("BRONCO_LIMITS_HOUR_USDT", "1999999", "that one would never pass"),
         ("BRONCO_DATABASE_URL", "", "is missing"),
         ("BRONCO_BROKER_ENVIRONMENT", "PAPER", "SIMULATE"),
         ("BRONCO_ORDERS_TRIES", "0", "greater than 0"),

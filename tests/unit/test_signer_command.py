@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from bronco.cli.signer import register
-from clients.keys import keystore_key
+from clients.keystore import keystore_key
 from clients.private import read_token, write_private
 from models.errors import ConfigurationError
 from tests.signing import ADDRESS, KEY

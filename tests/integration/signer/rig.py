@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from bronco.processes import ManagedProcess, Program
-from clients.keys import UnsignedTx, create_keystore
+from clients.keys import UnsignedTx
+from clients.keystore import create_keystore
 from clients.private import new_secret, write_private
 from clients.signer import RemoteSigner
 from clients.wire import SIGN_PATH, STATUS_PATH, SignRequest
