@@ -42,6 +42,7 @@ class GuardLimits:
     """deadline_margin: seconds. usdt_feed empty = no peg feed is configured (dev chains only).
 
     min_gas_wei: what the settler holds at least. batch_gas: of one item; fees: what it may cost.
+    signed_shares, signed_usdt: most that the signer signs for one request, shares and USDT units.
     """
 
     deadline_margin: float
@@ -54,6 +55,8 @@ class GuardLimits:
     fees: FeeLimits
     usdt_feed: str = ""
     usdt_heartbeat: int = 86_400
+    signed_shares: int = 2**128
+    signed_usdt: int = 2**128
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class Guards:
         planned = plan(terms, asset, Prices(quote, reference.usd, band, decimals))
         if isinstance(planned, Unservable):
             return _refund(planned.reason, planned.detail)
+        if unsigned := self._unsigned(terms.side, planned):
+            return _stop(PlaceOutcome.NO_HEADROOM, unsigned, _CAPACITY_RETRY_SECONDS)
         return await self._capacity(terms, asset, planned, head, asked)
 
     async def _capacity(
@@ -185,6 +190,15 @@ class Guards:
         margin = timedelta(seconds=self._limits.deadline_margin)
         place_until = from_unix(terms.deadline) - margin
         return Ready(terms, asset, planned, headroom, place_until)
+
+    def _unsigned(self, side: Side, planned: Plan) -> str:
+        """Why the signer would refuse what this fills; empty when it would not."""
+        limits = self._limits
+        if side is Side.BUY and planned.quantity > limits.signed_shares:
+            return f"{planned.quantity} shares, the signer signs {limits.signed_shares} at most"
+        if side is Side.SELL and planned.payout > limits.signed_usdt:
+            return f"{planned.payout} USDT units, the signer signs {limits.signed_usdt} at most"
+        return ""
 
     def _unable(self, settler: SettlerState, suggested: Fees) -> str:
         """Why what fills now could not be settled now; empty when it could."""

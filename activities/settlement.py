@@ -116,7 +116,7 @@ class SettlementActivities:
             max_priority_fee=prepared.max_priority_fee,
             data=prepared.data,
         )
-        signed = self._signer.sign(tx)
+        signed = await self._signer.sign(tx)
         return SignedBatch(
             batch=prepared.batch,
             raw=signed.raw,

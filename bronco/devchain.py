@@ -93,8 +93,12 @@ class DevChain:
             "BRONCO_CHAIN_USDT": self.usdt,
             "BRONCO_CHAIN_USDT_FEED": self.feeds["USDT"],
             "BRONCO_CHAIN_ASSETS": f"[{assets}]",
-            "BRONCO_CHAIN_DEV_KEY": dev_key(SETTLER),
+            "BRONCO_SIGNER_ADDRESS": self.settler,
         }
+
+    def key_variables(self) -> dict[str, str]:
+        """What the signer alone is told: the settler's key, which everybody knows."""
+        return {"BRONCO_KEY_BACKEND": "PLAIN", "BRONCO_KEY_DEV_KEY": dev_key(SETTLER)}
 
     def save(self, path: Path) -> None:
         """Write `to_json` to a file."""

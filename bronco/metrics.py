@@ -68,3 +68,9 @@ RECONCILED_AT = Gauge(
     "When the last reconcile run ended; alarm when that is 3 minutes ago.",
     registry=REGISTRY,
 )
+SIGNATURES = Counter(
+    "bronco_signatures_total",
+    "Transactions the signer was asked to sign; outcome is signed or refused.",
+    ("outcome",),
+    registry=REGISTRY,
+)

@@ -23,6 +23,7 @@ from bronco.sections import (
     Section,
     TemporalSettings,
 )
+from bronco.signing import KeySettings, LimitSettings, SignerSettings
 from bronco.trading import BrokerSettings, ChainSettings, OrderSettings
 from models.errors import ConfigurationError
 
@@ -38,6 +39,9 @@ class Settings(BaseModel):
 
     temporal: TemporalSettings
     chain: ChainSettings
+    signer: SignerSettings
+    key: KeySettings
+    limits: LimitSettings
     broker: BrokerSettings
     database: DatabaseSettings
     redis: RedisSettings
@@ -83,13 +87,17 @@ def environment(dotenv: Path = DOTENV) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def load_section(kind: type[_S], environ: Mapping[str, str] | None = None) -> _S:
+def load_section(
+    kind: type[_S], environ: Mapping[str, str] | None = None, section: str | None = None
+) -> _S:
     """Read one section alone: `bronco pause` must work where no vault is configured.
+
+    section: its name, for a kind that reads only a part of one.
 
     Raises:
         ConfigurationError: names the setting that is missing or wrong.
     """
-    section = _section_name(kind)
+    section = section or _section_name(kind)
     values = environment() if environ is None else environ
     try:
         source = EnvSettingsSource(kind, env_prefix=f"{PREFIX}{section}_", env_ignore_empty=True)

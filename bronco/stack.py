@@ -20,10 +20,12 @@ from typing import Protocol, TypeVar
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bronco.devchain import DevChain, DevChainPlan, deploy
+from bronco.devchain import SETTLER, DevChain, DevChainPlan, deploy, dev_key
+from bronco.keyring import lay_out, without_key
 from bronco.processes import (
     ManagedProcess,
     Program,
+    Ready,
     answers,
     find_program,
     free_port,
@@ -35,7 +37,9 @@ from bronco.services.redis import Redis, start_embedded_redis, start_redis
 from bronco.settings import Settings
 from clients.rpc import Rpc
 from clients.store.migrate import upgrade
+from models.errors import SourceUnavailable
 from simulators.opend.control import SimulatorControl
+from workers.clients import settler
 
 
 class _Service(Protocol):
@@ -109,21 +113,42 @@ class Stack:
         return await Client.connect(self.temporal.address, data_converter=pydantic_data_converter)
 
     async def start_process(self, name: str, arguments: Sequence[str], port: int) -> ManagedProcess:
-        """Run one of our own commands until its port answers."""
+        """Run one of our own commands until its port answers; none of them gets the key."""
 
         async def ready() -> bool:
             return await answers(HOST, port)
 
-        # Workflow code is imported anew for each run: compiling it each time halves the rate.
-        environment = self.settings.environment() | {"PYTHONDONTWRITEBYTECODE": ""}
+        environment = without_key(self.settings.environment())
         if arguments[0] == "worker":
             environment["BRONCO_METRICS_PORT"] = str(port)
+        return await self._start(name, arguments, environment, ready)
+
+    async def start_signer(self) -> ManagedProcess:
+        """Run the process that holds the key, until it says who it is."""
+
+        async def ready() -> bool:
+            asked = settler(self.settings.signer)
+            try:
+                await asked.status()
+            except SourceUnavailable:
+                return False
+            finally:
+                await asked.close()
+            return True
+
+        environment = self.settings.environment() | {"BRONCO_METRICS_PORT": str(free_port())}
+        return await self._start("signer", ["signer", "--state", "signer"], environment, ready)
+
+    async def _start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], ready: Ready
+    ) -> ManagedProcess:
         program = Program(
             name,
             (sys.executable, "-m", "bronco", *arguments),
             open_home(self.options.directory) / f"{name}.log",
             ready=ready,
-            env=environment,
+            # Workflow code is imported anew for each run: compiling it each time halves the rate.
+            env={**environment, "PYTHONDONTWRITEBYTECODE": ""},
             cwd=self.options.directory,
         )
         process = ManagedProcess(program)
@@ -152,6 +177,7 @@ async def stack(options: StackOptions, report: Report = _quiet) -> AsyncIterator
         built = await _services(options, report, leaving)
         leaving.push_async_callback(built.stop)
         async with _together() as group:
+            group.create_task(_timed("signer", built.start_signer(), report))
             for name, roles in options.workers.items():
                 start = built.start_process(name, _worker_arguments(roles), free_port())
                 group.create_task(_timed(f"{name} ({', '.join(roles)})", start, report))
@@ -269,6 +295,7 @@ def _environment(
     """Settings of this stack, as variables."""
     return {
         **chain.variables(),
+        **lay_out(options.directory / "signer", dev_key(SETTLER)),
         "BRONCO_TEMPORAL_ADDRESS": temporal.address,
         "BRONCO_CHAIN_RPC_URLS": anvil.http_url,
         "BRONCO_CHAIN_WS_URL": anvil.ws_url,

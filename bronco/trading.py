@@ -6,11 +6,8 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    FilePath,
     PositiveInt,
     SecretStr,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import NoDecode
@@ -51,13 +48,6 @@ class ChainSettings(Section):
         0, ge=0, description="blocks until a settlement is final; 0 = the chain's finalized tag"
     )
     call_timeout_seconds: Seconds = Field(10.0, description="seconds for one call to an endpoint")
-    keystore_file: FilePath | None = Field(None, description="encrypted JSON key of the settler")
-    keystore_password_file: FilePath | None = Field(
-        None, description="file with the password of the keystore"
-    )
-    dev_key: SecretStr | None = Field(
-        None, description="plain settler key, dev chains only (secret)"
-    )
     min_settler_gas_wei: int = Field(
         10**16, ge=0, description="wei the settler must hold before anything is placed"
     )
@@ -65,23 +55,12 @@ class ChainSettings(Section):
         500 * 10**9, description="wei per gas no settlement transaction goes above"
     )
 
-    @field_validator("dev_key")
-    @classmethod
-    def _dev_only(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and info.data.get("id") not in DEV_CHAIN_IDS:
-            raise ValueError("a plain key is for dev chains only: use keystore_file")
-        return value
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(self.rpc_urls) < 2 and not self.is_dev:
             raise ValueError("rpc_urls: give two endpoints of different providers, they must agree")
         if self.usdt_feed is None and not self.is_dev:
             raise ValueError("usdt_feed: is required, or a broken peg would go unseen")
-        if self.keystore_file and self.dev_key:
-            raise ValueError("dev_key: set either it or keystore_file, not both")
-        if bool(self.keystore_file) != bool(self.keystore_password_file):
-            raise ValueError("keystore_password_file: set it together with keystore_file")
         return self
 
     @property

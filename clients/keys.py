@@ -1,23 +1,35 @@
-"""Signing, and what may be signed: a batch for our vault on our chain, and nothing else.
+"""Signing: transactions, keys, and the signer that guards a key with a policy.
 
-The policy recomputes everything from the fields it signs; it never trusts a digest from outside.
+A key signs whatever it is given, so it is never handed out bare: GuardedSigner decides first.
 """
 
-import json
-from pathlib import Path
+from __future__ import annotations
+
+import asyncio
+import sys
 from typing import Protocol
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_account.types import TransactionDictType
-from eth_utils.address import is_address, to_checksum_address
-from pydantic import BaseModel, ConfigDict
+from eth_utils.address import to_checksum_address
+from pydantic import BaseModel, ConfigDict, Field
 
-from clients.abi import load_contract
+from bronco.logs import logger
+from bronco.metrics import SIGNATURES
+from clients.policy import SettlePolicy as SettlePolicy
+from clients.policy import Signing
+from clients.signed import SignedTx as SignedTx
+from clients.signed import checked
 from models.chain import DEV_CHAIN_IDS
 from models.errors import ConfigurationError, SigningRefused
 
-VAULT = load_contract("BroncoVault")
+# eth-account brings py_ecc, which raises this to 100,000. Then JSON that an endpoint or a caller
+# nests deep is no RecursionError any more: it overflows the stack and ends the process.
+# https://github.com/ethereum/py_ecc/blob/v8.0.0/py_ecc/__init__.py#L13
+sys.setrecursionlimit(1_000)
+_CONTENT_SHOWN = 12
+_log = logger(__name__)
 
 
 class UnsignedTx(BaseModel):
@@ -31,49 +43,8 @@ class UnsignedTx(BaseModel):
     gas: int
     max_fee: int
     max_priority_fee: int
-    data: str
-
-
-class SignedTx(BaseModel):
-    """Bytes ready to send, 0x hex, and their hash."""
-
-    model_config = ConfigDict(frozen=True)
-
-    raw: str
-    tx_hash: str
-
-
-class SettlePolicy(BaseModel):
-    """What the settler's key signs: `settle` on one vault, its cost bounded.
-
-    max_cost: most wei one transaction may burn (gas times max_fee).
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    chain_id: int
-    vault: str
-    max_cost: int = 10**18
-
-    def check(self, tx: UnsignedTx) -> None:
-        """Pass, or raise SigningRefused naming what is wrong."""
-        if tx.chain_id != self.chain_id:
-            raise SigningRefused(f"chain {tx.chain_id} is not {self.chain_id}")
-        if not is_address(tx.to) or to_checksum_address(tx.to) != to_checksum_address(self.vault):
-            raise SigningRefused(f"{tx.to} is not the vault {self.vault}")
-        if min(tx.nonce, tx.gas, tx.max_fee, tx.max_priority_fee) < 0:
-            raise SigningRefused("a negative nonce, gas limit or fee")
-        if tx.max_priority_fee > tx.max_fee:
-            raise SigningRefused("the tip is above the whole fee")
-        if tx.gas * tx.max_fee > self.max_cost:
-            raise SigningRefused(f"may cost {tx.gas * tx.max_fee} wei, allowed {self.max_cost}")
-        try:
-            function, _ = VAULT.decode_call(tx.data)
-        except ValueError as error:
-            raise SigningRefused(str(error)) from error
-        # An empty batch passes: it moves nothing and closes a gap in the nonces.
-        if function != "settle":
-            raise SigningRefused(f"{function} is no settlement")
+    # One way to read it: a policy and a key that read two ways would check one call, sign another.
+    data: str = Field(pattern=r"^0x(?:[0-9a-fA-F]{2})*$")
 
 
 class Signer(Protocol):
@@ -84,56 +55,128 @@ class Signer(Protocol):
         """Checksummed address of the key."""
         ...
 
-    def sign(self, tx: UnsignedTx) -> SignedTx:
-        """Signed bytes of `tx`. Pure: no network, no clock. Raises SigningRefused."""
+    async def sign(self, tx: UnsignedTx) -> SignedTx:
+        """Signed bytes of exactly `tx`. Asking again is harmless.
+
+        Raises:
+            SigningRefused: the policy does not allow it.
+            SourceUnavailable: the signer could not be asked.
+        """
         ...
 
 
-class LocalSigner:
-    """A key in this process, behind a policy."""
+class Key(Protocol):
+    """A key, wherever it is kept. It refuses nothing."""
 
-    def __init__(self, account: LocalAccount, policy: SettlePolicy) -> None:
+    @property
+    def address(self) -> str:
+        """Checksummed address of the key."""
+        ...
+
+    async def sign(self, tx: UnsignedTx) -> SignedTx:
+        """Signed bytes of `tx`. Raises SourceUnavailable where the key is kept elsewhere."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was signed lately; see clients/ledger.py."""
+
+    def reserve(self, signing: Signing) -> None:
+        """Write it down for good. Raises SigningRefused: the hour has no room for it."""
+        ...
+
+
+class LocalKey:
+    """A key in the memory of this process."""
+
+    def __init__(self, account: LocalAccount) -> None:
         self._account = account
-        self._policy = policy
 
     @property
     def address(self) -> str:
         """Checksummed address of the key."""
         return str(self._account.address)
 
-    def sign(self, tx: UnsignedTx) -> SignedTx:
-        """Signed bytes of `tx`; deterministic (RFC 6979). Raises SigningRefused."""
-        self._policy.check(tx)
+    async def sign(self, tx: UnsignedTx) -> SignedTx:
+        """Signed bytes of `tx`; deterministic (RFC 6979)."""
         return sign_with(self._account, tx)
 
-
-def keystore_signer(keyfile: Path, password_file: Path, policy: SettlePolicy) -> LocalSigner:
-    """A signer from an encrypted keystore file and a file that holds its password.
-
-    Raises:
-        ConfigurationError: a file is missing or unreadable, or the password does not fit.
-    """
-    encrypted = _read(keyfile, "keystore file")
-    password = _read(password_file, "keystore password file").rstrip("\r\n")
-    try:
-        key = Account.decrypt(json.loads(encrypted), password)
-    except (ValueError, TypeError, KeyError):
-        # `from None`: the vendor's error may quote what it was given.
-        problem = f"{keyfile} is no keystore, or the password in {password_file} does not fit"
-        raise ConfigurationError("keystore file", problem) from None
-    return LocalSigner(Account.from_key(key), policy)
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
 
-def plain_signer(private_key: str, policy: SettlePolicy) -> LocalSigner:
-    """A signer from a key as text, for dev chains.
+class GuardedSigner:
+    """A key behind a policy and a ledger: decide, write down, sign, look at what came out."""
+
+    def __init__(self, key: Key, policy: SettlePolicy, ledger: Ledger | None = None) -> None:
+        self._key = key
+        self._policy = policy
+        self._ledger = ledger
+        self._one_at_a_time = asyncio.Lock()
+        self.signed = 0
+        self.refused = 0
+
+    @property
+    def address(self) -> str:
+        """Checksummed address of the key."""
+        return self._key.address
+
+    async def sign(self, tx: UnsignedTx) -> SignedTx:
+        """Signed bytes of `tx`. Raises SigningRefused, SourceUnavailable."""
+        try:
+            signing = self._policy.check(tx)
+            async with self._one_at_a_time:
+                if self._ledger is not None:
+                    # Down on disk first: what was signed and forgotten would not be counted.
+                    self._ledger.reserve(signing)
+                signed = await self._key.sign(tx)
+        except SigningRefused as error:
+            self.refuse(error.problem, nonce=tx.nonce)
+            raise
+        signed = checked(signed.raw, tx, self.address)
+        self.signed += 1
+        SIGNATURES.labels("signed").inc()
+        _log.info("signed", **_line(signing), max_fee=tx.max_fee, tx_hash=signed.tx_hash)
+        return signed
+
+    def refuse(self, problem: str, **fields: object) -> None:
+        """Count and log a refusal, also of a request that never became a transaction."""
+        self.refused += 1
+        SIGNATURES.labels("refused").inc()
+        _log.warning("signing_refused", problem=problem, **fields)
+
+
+def _line(signing: Signing) -> dict[str, object]:
+    """A signature in a log line; `batch` is the same for each signature of the same content."""
+    return {
+        "batch": signing.content[:_CONTENT_SHOWN],
+        "nonce": signing.nonce,
+        "items": signing.items,
+        "usdt_units": str(signing.usdt),
+        "share_units": str(signing.shares),
+        "cost_wei": str(signing.cost),
+    }
+
+
+def plain_key(private_key: str, chain_id: int) -> LocalKey:
+    """A key from text, for dev chains.
 
     Raises:
         ConfigurationError: the chain is no dev chain, or the text is no key.
     """
-    if policy.chain_id not in DEV_CHAIN_IDS:
-        problem = f"plain keys are for dev chains only, this is chain {policy.chain_id}"
+    if chain_id not in DEV_CHAIN_IDS:
+        problem = f"plain keys are for dev chains only, this is chain {chain_id}"
         raise ConfigurationError("settler key", problem)
-    return LocalSigner(account_of(private_key), policy)
+    return LocalKey(account_of(private_key))
+
+
+def plain_signer(private_key: str, policy: SettlePolicy) -> GuardedSigner:
+    """A signer in this process, for tests on dev chains. Raises as `plain_key`."""
+    return GuardedSigner(plain_key(private_key, policy.chain_id), policy)
 
 
 def account_of(private_key: str) -> LocalAccount:
@@ -145,9 +188,10 @@ def account_of(private_key: str) -> LocalAccount:
     return account
 
 
-def create_keystore(private_key: str, password: str) -> str:
-    """Keystore JSON (scrypt) of a key."""
-    return json.dumps(Account.encrypt(account_of(private_key).key, password))
+def new_account() -> LocalAccount:
+    """A fresh account, from the system's randomness."""
+    account: LocalAccount = Account.create()
+    return account
 
 
 def sign_with(account: LocalAccount, tx: UnsignedTx) -> SignedTx:
@@ -165,10 +209,3 @@ def sign_with(account: LocalAccount, tx: UnsignedTx) -> SignedTx:
     }
     signed = account.sign_transaction(fields)
     return SignedTx(raw="0x" + signed.raw_transaction.hex(), tx_hash="0x" + signed.hash.hex())
-
-
-def _read(path: Path, setting: str) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(setting, f"{path} cannot be read ({error})") from error

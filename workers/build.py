@@ -205,6 +205,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
 def guards(clients: Clients, broker: BrokerClient) -> Guards:
     """Everything that is asked before an order is sent."""
     chain, orders = clients.settings.chain, clients.settings.orders
+    signs = clients.settings.limits
     limits = GuardLimits(
         deadline_margin=orders.deadline_margin_seconds,
         confirmations=chain.confirmations,
@@ -216,6 +217,8 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         fees=_fees(clients),
         usdt_feed=chain.usdt_feed or "",
         usdt_heartbeat=chain.usdt_heartbeat_seconds,
+        signed_shares=signs.max_shares,
+        signed_usdt=signs.max_usdt * 10**signs.usdt_decimals,
     )
     return Guards(
         clients.vault,

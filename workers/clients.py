@@ -6,21 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from eth_utils.address import to_checksum_address
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from bronco.settings import Settings
+from bronco.signing import SignerSettings
 from bronco.trading import ChainSettings
 from clients.agreeing import AgreeingVault
 from clients.flags import Flags
 from clients.gateway import WorkflowGateway
-from clients.keys import LocalSigner, SettlePolicy, keystore_signer, plain_signer
+from clients.keys import Signer
 from clients.oracle import OracleClient
+from clients.private import read_token
 from clients.rpc import Rpc
 from clients.sender import ChainSender
 from clients.shares import ShareReader
+from clients.signer import RemoteSigner
 from clients.store.store import Store
 from clients.vault import VaultClient
 from models.errors import ConfigurationError, SourceUnavailable
@@ -35,7 +39,7 @@ class Clients:
     temporal: Client
     vault: AgreeingVault
     sender: ChainSender
-    signer: LocalSigner
+    signer: Signer
     oracle: OracleClient
     shares: ShareReader
     store: Store
@@ -55,7 +59,7 @@ async def open_clients(
     """All clients, checked and closed in the end.
 
     Raises:
-        ConfigurationError: a setting does not fit what is there (wrong chain, no vault, no key).
+        ConfigurationError: a setting does not fit what is there (wrong chain, no vault, no signer).
         SourceUnavailable: Temporal or the chain does not answer.
     """
     chain = settings.chain
@@ -65,7 +69,9 @@ async def open_clients(
             stack.push_async_callback(rpc.close)
         vault = agreeing_vault(chain, rpcs)
         await vault.check()
-        signer = settler(chain)
+        # Not asked yet: whoever does not settle needs its address alone.
+        signer = settler(settings.signer)
+        stack.push_async_callback(signer.close)
         store = Store(
             settings.database.url.get_secret_value(), pool_size=settings.database.pool_size
         )
@@ -94,19 +100,22 @@ def agreeing_vault(chain: ChainSettings, rpcs: list[Rpc]) -> AgreeingVault:
     return AgreeingVault(readers[0], readers[-1], allow_single=chain.is_dev)
 
 
-def settler(chain: ChainSettings) -> LocalSigner:
-    """The key that settles, from the keystore or, on dev chains, in plain.
+def settler(where: SignerSettings) -> RemoteSigner:
+    """The signer process as we reach it: no worker ever holds the key.
 
     Raises:
-        ConfigurationError: neither is configured, or it cannot be read.
+        ConfigurationError: no address is set, or the token cannot be read.
     """
-    policy = SettlePolicy(chain_id=chain.id, vault=chain.vault)
-    if chain.keystore_file and chain.keystore_password_file:
-        return keystore_signer(chain.keystore_file, chain.keystore_password_file, policy)
-    if chain.dev_key is not None:
-        return plain_signer(chain.dev_key.get_secret_value(), policy)
-    raise ConfigurationError(
-        "BRONCO_CHAIN_KEYSTORE_FILE", "is missing: the worker needs the settler's key"
+    if where.address is None:
+        problem = "is missing: the address that settles, which the signer holds the key of"
+        raise ConfigurationError("BRONCO_SIGNER_ADDRESS", problem)
+    name = "BRONCO_SIGNER_TOKEN_FILE"
+    return RemoteSigner(
+        where.url,
+        address=to_checksum_address(where.address),
+        token=read_token(where.token_file, name) if where.token_file else "",
+        ca_file=where.ca_file,
+        timeout_seconds=where.timeout_seconds,
     )
 
 

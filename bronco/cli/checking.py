@@ -75,7 +75,12 @@ async def _examine(chosen: "Settings") -> "Readiness":
         await writer.wait_closed()
 
     async def signer() -> None:
-        settler(chosen.chain)
+        """It answers, and is for our chain, our vault and our address."""
+        asked = settler(chosen.signer)
+        try:
+            await asked.matches(chosen.chain.id, chosen.chain.vault)
+        finally:
+            await asked.close()
 
     async def chain() -> None:
         """The endpoints agree on the chain and hold the vault."""
@@ -90,6 +95,6 @@ async def _examine(chosen: "Settings") -> "Readiness":
             client = await open_temporal()
             checks = checks_of(client, store, flags)
             checks["control workflow"] = TradingSwitch(client).state
-            checks |= {"broker (TCP)": broker, "signing key": signer}
+            checks |= {"broker (TCP)": broker, "signer": signer}
             checks["chain"] = chain
             return await examine(checks, Redaction(chosen.secrets()))

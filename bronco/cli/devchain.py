@@ -40,7 +40,7 @@ def devchain(
     chain, was_there = asyncio.run(_ensure(values))
     _compare(chain, values)
     warn("the contracts were there already" if was_there else "the contracts are deployed")
-    lines = [f"{name}={quoted(value)}" for name, value in chain.variables().items()]
+    lines = [f"{name}={quoted(value)}" for name, value in _all(chain).items()]
     hand_out("\n".join(lines) + "\n", env_file)
 
 
@@ -63,11 +63,15 @@ def _compare(chain: "DevChain", values: Mapping[str, str]) -> None:
     """Workers that read another address than what was deployed would wait for ever."""
     from models.errors import ConfigurationError
 
-    for name, made in chain.variables().items():
+    for name, made in _all(chain).items():
         given = values.get(name, "")
         if given and _plain(given) != _plain(made):
             shown = "" if name.endswith("_KEY") else f": the chain has {made}"
             raise ConfigurationError(name, f"is not what was deployed{shown}")
+
+
+def _all(chain: "DevChain") -> dict[str, str]:
+    return chain.variables() | chain.key_variables()
 
 
 def _plain(value: str) -> str:

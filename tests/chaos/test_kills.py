@@ -31,6 +31,7 @@ VICTIMS: Mapping[str, Callable[[Stack], ManagedProcess]] = {
     "worker": lambda running: running.processes["worker"],
     "watcher": lambda running: running.processes["watcher"],
     "api": lambda running: running.processes["api"],
+    "signer": lambda running: running.processes["signer"],
     "redis": lambda running: running.redis.process,
     "mariadb": _database,
     "opend": lambda running: running.opend,

@@ -36,7 +36,7 @@ async def test_outage__8_hours_after_a_fill__both_sides_are_settled(lasting_desk
     made = [await desk.redeem(lifetime=_LIFETIME, limit=191_000_000)]
     made.append(await desk.deposit(lifetime=_LIFETIME, limit=190_400_000))
     await desk.all_at(made, Stage.PLACED)  # the sell above the market, the buy at it
-    ours = [desk.stack.processes[name] for name in ("worker", "watcher", "api")]
+    ours = [desk.stack.processes[name] for name in ("worker", "watcher", "api", "signer")]
     for process in ours:
         await process.kill()
     await desk.control.fault("release_fills")

@@ -86,7 +86,7 @@ async def test_demo__once__plays_all_proves_all_and_leaves_nothing(
     demo = await command("demo", "--once", "--json", "seen/demo.json")
     await said(tmp_path, SCENES[0].title)
     parts = below(demo)
-    assert len(parts) >= 7
+    assert len(parts) >= 8
     code = await asyncio.wait_for(demo.wait(), SLOW)
 
     seen = json.loads((tmp_path / "seen" / "demo.json").read_text())
@@ -103,7 +103,7 @@ async def test_demo__killed_while_it_plays__leaves_no_process(
     demo = await command("demo", "--embedded", "--keep", str(tmp_path / "kept"))
     await said(tmp_path, SCENES[0].title)
     parts = below(demo)
-    assert len(parts) >= 7
+    assert len(parts) >= 8
     psutil.Process(demo.pid).kill()
     await all_gone(parts)
 
@@ -126,7 +126,7 @@ async def test_demo__ctrl_c_after_the_scenes__ends_all_and_is_a_success(
     demo = await command("demo", "--embedded", "--json", "demo.json")
     await said(tmp_path, "Ctrl-C ends everything")
     parts = below(demo)
-    assert len(parts) >= 7
+    assert len(parts) >= 8
     assert len(alive(parts)) == len(parts)  # it stays up until it is told
     seen = json.loads((tmp_path / "demo.json").read_text())
     psutil.Process(demo.pid).send_signal(signal.SIGINT)

@@ -96,7 +96,17 @@ async def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 async def test_image__help__lists_every_command(image: Image) -> None:
     ran = await image("--help", COLUMNS="120")
     assert ran.code == 0, ran.error
-    for command in ("worker", "api", "opend", "migrate", "devchain", "check", "pause", "order"):
+    for command in (
+        "worker",
+        "signer",
+        "api",
+        "opend",
+        "migrate",
+        "devchain",
+        "check",
+        "pause",
+        "order",
+    ):
         assert re.search(rf"^│ {command}\b", ran.out, re.MULTILINE), command
 
 
@@ -111,7 +121,7 @@ async def test_image__check_without_settings__names_the_first_that_is_missing(im
 async def test_image__process_without_settings__says_what_is_missing(
     image: Image, command: str
 ) -> None:
-    ran = await image(command, BRONCO_CHAIN_DEV_KEY=SECRET)
+    ran = await image(command, BRONCO_KEY_DEV_KEY=SECRET)
     assert ran.code == 1
     assert re.match(r"bronco: setting BRONCO_(CHAIN|DATABASE)_\w*URLS?: is missing", ran.error)
     assert "Traceback" not in ran.error

@@ -11,6 +11,7 @@ from jsonschema.validators import validator_for
 
 from bronco.services.temporal import DYNAMIC_CONFIG, PRAGMAS, SEARCH_ATTRIBUTES
 from bronco.settings import Settings
+from clients.keys import plain_key
 from tests.compose import ROOT, compose, ours, services
 from tools.bootstrap import temporal, toolchains
 
@@ -56,7 +57,7 @@ def test_dependencies__of_what_works__reach_everything_it_talks_to(name: str) ->
     reached = needed | {
         deeper for one in needed for deeper in services()[one].get("depends_on", {})
     }
-    assert reached >= {"temporal", "redis", "opend", "mysql", "anvil"} | ONE_SHOT
+    assert reached >= {"temporal", "redis", "opend", "mysql", "anvil", "signer"} | ONE_SHOT
 
 
 def test_volumes__used__are_declared_and_the_other_way_round() -> None:
@@ -77,6 +78,27 @@ def test_settings__of_our_services__load(name: str) -> None:
     hosts = {settings.temporal.address.partition(":")[0], settings.broker.host}
     hosts |= {re.split(r"[/:]+", url)[1] for url in settings.chain.endpoints}
     assert hosts <= set(services())
+
+
+def test_signer__alone__has_the_key_and_reaches_nobody() -> None:
+    key = "BRONCO_KEY_DEV_KEY"
+    secret = services()["signer"]["environment"][key]
+    named = [name for name, service in services().items() if secret in str(service)]
+    assert named == ["signer"]
+    assert services()["signer"]["network_mode"] == "none"
+    assert "ports" not in services()["signer"]
+
+
+@pytest.mark.parametrize("name", ["worker", "shell"])
+def test_signer__and_who_asks_it__mean_the_same(name: str) -> None:
+    signer, asks = services()["signer"], services()[name]
+    ours = signer["environment"]
+    for setting in ("CHAIN_ID", "CHAIN_VAULT", "SIGNER_ADDRESS", "SIGNER_URL"):
+        assert ours[f"BRONCO_{setting}"] == asks["environment"][f"BRONCO_{setting}"]
+    assert "signing:/run/bronco" in signer["volumes"]
+    assert "signing:/run/bronco" in asks["volumes"]
+    assert plain_key(ours["BRONCO_KEY_DEV_KEY"], 31337).address == ours["BRONCO_SIGNER_ADDRESS"]
+    assert "/run/bronco" in DOCKERFILE
 
 
 def test_our_services__run_without_rights() -> None:

@@ -362,3 +362,17 @@ async def test_head__seen_deeper__counts_confirmations_from_the_agreed_one(
     assert (await stopped(market))[0] is PlaceOutcome.NOT_CONFIRMED
     market.at = block(13)
     await ready(market)
+
+
+@pytest.mark.parametrize("side", list(Side))
+async def test_order__more_than_the_signer_signs_for_one_request__is_not_placed(
+    market: Market, side: Side
+) -> None:
+    market.terms = vault_request(side=side, amount=5 * 10**18 if side is Side.SELL else 1000 * USDT)
+    planned = (await ready(market, side)).plan
+    shares, usdt = planned.quantity, planned.payout
+    market.limits = replace(LIMITS, signed_shares=shares, signed_usdt=usdt)
+    await ready(market, side)
+    market.limits = replace(LIMITS, signed_shares=shares - 1, signed_usdt=usdt - 1)
+    outcome, _, why = await stopped(market, side)
+    assert (outcome, "the signer signs" in why) == (PlaceOutcome.NO_HEADROOM, True)

@@ -1,127 +1,128 @@
-"""What the settler's key signs, and what it refuses."""
+"""Keys: the same bytes every time, a policy before each, and no secret in what is said."""
 
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from eth_account import Account
+from pydantic import ValidationError
 
 from clients.keys import (
-    LocalSigner,
+    GuardedSigner,
     SettlePolicy,
     UnsignedTx,
-    create_keystore,
-    keystore_signer,
+    new_account,
+    plain_key,
     plain_signer,
 )
-from clients.vault import VAULT, settle_calldata
-from models.chain import RefundItem, SettleItem
-from models.errors import ConfigurationError, SigningRefused
-
-# A published key of every dev chain: https://getfoundry.sh/anvil/overview#default-accounts
-KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-ADDRESS = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
-VAULT_ADDRESS = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
-OTHER = "0x" + "77" * 20
-ID = "0x" + "11" * 32
-POLICY = SettlePolicy(chain_id=31337, vault=VAULT_ADDRESS, max_cost=10**17)
-BATCH = settle_calldata(
-    [SettleItem(n=1, request_id=ID, taken=5, out=6, fee=1)],
-    [RefundItem(n=2, request_id=ID, reason=3)],
-)
-Change = Callable[[UnsignedTx], UnsignedTx]
+from clients.keystore import create_keystore, keystore_key
+from clients.signed import SignedTx
+from models.errors import ConfigurationError, SigningRefused, SourceUnavailable
+from tests.signing import ADDRESS, BATCH, KEY, OTHER, POLICY, VAULT_ADDRESS, tx
 
 
-def tx(**changes: object) -> UnsignedTx:
-    fields: dict[str, object] = {
-        "chain_id": 31337,
-        "to": VAULT_ADDRESS,
-        "nonce": 7,
-        "gas": 1_000_000,
-        "max_fee": 40 * 10**9,
-        "max_priority_fee": 10**9,
-        "data": BATCH,
-    }
-    return UnsignedTx.model_validate({**fields, **changes})
-
-
-def test_sign__a_batch_for_the_vault__gives_the_same_bytes_every_time() -> None:
+async def test_sign__a_batch_for_the_vault__gives_the_same_bytes_every_time() -> None:
     signer = plain_signer(KEY, POLICY)
 
-    first, again = signer.sign(tx()), signer.sign(tx())
+    first, again = await signer.sign(tx()), await signer.sign(tx())
 
     assert first == again
     assert signer.address == ADDRESS
     assert Account.recover_transaction(first.raw) == ADDRESS
-    assert signer.sign(tx(nonce=8)).tx_hash != first.tx_hash
+    assert (await signer.sign(tx(nonce=8))).tx_hash != first.tx_hash
+    assert (signer.signed, signer.refused) == (3, 0)
 
 
-def test_sign__an_empty_batch__passes_to_close_a_gap() -> None:
-    assert plain_signer(KEY, POLICY).sign(tx(data=settle_calldata([], []))).raw
+async def test_sign__lower_case_vault__is_the_same_vault() -> None:
+    signer = plain_signer(KEY, POLICY)
+    assert await signer.sign(tx(to=VAULT_ADDRESS.lower())) == await signer.sign(tx())
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"chain_id": 1},
-        {"to": OTHER},
-        {"to": ""},
-        {"to": "0x12"},
-        {"nonce": -1},
-        {"gas": -1},
-        {"max_fee": 10**9, "max_priority_fee": 10**9 + 1},
-        {"max_fee": 10**11 + 1},
-        {"data": "0x"},
-        {"data": "0x12345678"},
-        {"data": BATCH[:-2]},
-        {"data": BATCH + "00"},
-        {"data": BATCH[:10]},
-        {"data": VAULT.calldata("grantRole", b"\1" * 32, OTHER)},
-        {"data": VAULT.calldata("withdraw", OTHER, 10**12)},
-        {"data": VAULT.calldata("claim", OTHER, OTHER)},
-        {"data": VAULT.calldata("unpause")},
-        {"data": VAULT.calldata("reclaim", 1)},
-        {"data": "0xa9059cbb" + "00" * 12 + "77" * 20 + "ff" * 32},
-    ],
-)
-def test_sign__anything_else__is_refused(changes: dict[str, object]) -> None:
+async def test_sign__refused__is_counted_and_reaches_no_key() -> None:
+    class Untouched:
+        address = ADDRESS
+
+        async def sign(self, tx: UnsignedTx) -> SignedTx:
+            raise AssertionError("the key was asked")
+
+        async def close(self) -> None: ...
+
+    signer = GuardedSigner(Untouched(), POLICY)
     with pytest.raises(SigningRefused):
-        plain_signer(KEY, POLICY).sign(tx(**changes))
+        await signer.sign(tx(to=OTHER))
+    assert (signer.signed, signer.refused) == (0, 1)
 
 
-def test_sign__lower_case_vault__is_the_same_vault() -> None:
-    assert plain_signer(KEY, POLICY).sign(tx(to=VAULT_ADDRESS.lower())) == plain_signer(
-        KEY, POLICY
-    ).sign(tx())
+async def test_sign__the_key_answers_with_another_transaction__gives_nothing_out() -> None:
+    class Confused:
+        address = ADDRESS
+
+        async def sign(self, tx: UnsignedTx) -> SignedTx:
+            return await plain_key(KEY, 31337).sign(tx.model_copy(update={"nonce": tx.nonce + 1}))
+
+        async def close(self) -> None: ...
+
+    signer = GuardedSigner(Confused(), POLICY)
+    with pytest.raises(SourceUnavailable, match="another transaction's"):
+        await signer.sign(tx())
+    assert signer.signed == 0
 
 
-def test_plain_signer__not_a_dev_chain__is_refused() -> None:
+@pytest.mark.parametrize("data", [BATCH[2:], "0X" + BATCH[2:], BATCH[:-1], BATCH + " ", "0xzz", ""])
+def test_transaction__data_that_can_be_read_two_ways__is_none(data: str) -> None:
+    with pytest.raises(ValidationError):
+        tx(data=data)
+
+
+def test_plain_key__not_a_dev_chain__is_refused() -> None:
     with pytest.raises(ConfigurationError, match="chain 1"):
         plain_signer(KEY, SettlePolicy(chain_id=1, vault=VAULT_ADDRESS))
 
 
-def test_plain_signer__not_a_key__says_so_without_quoting_it() -> None:
+def test_plain_key__not_a_key__says_so_without_quoting_it() -> None:
     with pytest.raises(ConfigurationError) as wrong:
-        plain_signer("0xdeadbeefsecret", POLICY)
+        plain_key("0xdeadbeefsecret", 31337)
 
     assert "deadbeef" not in str(wrong.value)
     assert wrong.value.__cause__ is None
 
 
+@pytest.mark.parametrize("modules", ["clients.keys, clients.rpc", "clients.rpc, clients.keys"])
+def test_import__of_what_brings_py_ecc__leaves_deep_json_an_error(modules: str) -> None:
+    """It would end the process: a hostile endpoint could stop a worker with one answer."""
+    code = f"import json, {modules}\ntry: json.loads('[' * 100_000)\nexcept RecursionError: pass"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_new_account__each_time__is_another() -> None:
+    assert new_account().address != new_account().address
+
+
 @pytest.fixture(scope="module")
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("keys")
-    (folder / "key.json").write_text(create_keystore(KEY, "correct horse"))
-    (folder / "password").write_text("correct horse\n")
-    (folder / "wrong").write_text("battery staple\n")
-    (folder / "broken.json").write_text("{}")
+    encrypted = create_keystore(KEY, "correct horse", work=2)
+    files = {
+        "key.json": encrypted,
+        "password": "correct horse\n",
+        "wrong": "battery staple\n",
+        "two": "correct horse\nbattery staple\n",
+        "broken.json": "{}",
+        "list.json": "[]",
+        "open.json": encrypted,
+        "open": "correct horse\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o640 if name.startswith("open") else 0o600)
     return folder
 
 
-def test_keystore__right_password__signs_as_the_key_would(keystore: Path) -> None:
-    signer: LocalSigner = keystore_signer(keystore / "key.json", keystore / "password", POLICY)
+async def test_keystore__right_password__signs_as_the_key_would(keystore: Path) -> None:
+    key = keystore_key(keystore / "key.json", keystore / "password")
 
-    assert signer.sign(tx()) == plain_signer(KEY, POLICY).sign(tx())
+    assert await key.sign(tx()) == await plain_key(KEY, 31337).sign(tx())
     assert KEY[2:] not in (keystore / "key.json").read_text()
 
 
@@ -129,17 +130,21 @@ def test_keystore__right_password__signs_as_the_key_would(keystore: Path) -> Non
     ("keyfile", "password"),
     [
         ("key.json", "wrong"),
+        ("key.json", "two"),
         ("broken.json", "password"),
+        ("list.json", "password"),
         ("password", "password"),
         ("absent.json", "password"),
         ("key.json", "absent"),
+        ("open.json", "password"),
+        ("key.json", "open"),
     ],
 )
 def test_keystore__something_is_wrong__names_the_files_and_no_secret(
     keystore: Path, keyfile: str, password: str
 ) -> None:
     with pytest.raises(ConfigurationError) as wrong:
-        keystore_signer(keystore / keyfile, keystore / password, POLICY)
+        keystore_key(keystore / keyfile, keystore / password)
 
     assert keyfile in str(wrong.value) or password in str(wrong.value)
     assert "battery" not in str(wrong.value)

@@ -16,6 +16,7 @@ from bronco.settings import (
     section_types,
     variable,
 )
+from bronco.signing import TargetSettings
 from models.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ COMPLETE: Mapping[str, str] = {
     "BRONCO_CHAIN_VAULT": ADDRESS,
     "BRONCO_CHAIN_USDT": ADDRESS,
     "BRONCO_CHAIN_ASSETS": ASSETS,
-    "BRONCO_CHAIN_DEV_KEY": "0xs3cret-key",
+    "BRONCO_KEY_DEV_KEY": "0xs3cret-key",
     "BRONCO_DATABASE_URL": "mysql+pymysql://bronco:s3cret-pw@db/bronco",
     "BRONCO_REDIS_URL": "redis://:s3cret-redis@cache:6379/1",
 }
@@ -73,7 +74,15 @@ def test_settings__printed__show_no_secret() -> None:
         ("BRONCO_CHAIN_ASSETS", "[{]", "property name"),
         ("BRONCO_CHAIN_ASSETS", "[]", "at least 1"),
         ("BRONCO_CHAIN_ASSETS", '[{"symbol": "AAPL"}]', "token"),
-        ("BRONCO_CHAIN_KEYSTORE_FILE", "/nowhere/key.json", "does not point to a file"),
+        ("BRONCO_SIGNER_ADDRESS", "0x12", "40 hex digits"),
+        ("BRONCO_SIGNER_URL", "unix:", "write https://host:port"),
+        ("BRONCO_SIGNER_URL", "http://signer:9000", "only to this machine"),
+        ("BRONCO_SIGNER_URL", "http://127.0.0.1.example:9000", "only to this machine"),
+        ("BRONCO_SIGNER_CA_FILE", "/nowhere/ca.pem", "does not point to a file"),
+        ("BRONCO_KEY_VAULT_URL", "http://vault:8200", "only to this machine"),
+        ("BRONCO_KEY_WEB3SIGNER_URL", "ftp://keys:9000", "write https://host:port"),
+        ("BRONCO_KEY_BACKEND", "PAPER", "KEYSTORE"),
+        ("BRONCO_LIMITS_HOUR_USDT", "1999999", "that one would never pass"),
         ("BRONCO_DATABASE_URL", "", "is missing"),
         ("BRONCO_BROKER_ENVIRONMENT", "PAPER", "SIMULATE"),
         ("BRONCO_ORDERS_TRIES", "0", "greater than 0"),
@@ -97,24 +106,36 @@ def test_load__misspelt__suggests_the_right_name() -> None:
         load(BRONCO_TEMPORAL_ADRESS="x:1")
 
 
-def test_load__plain_key_on_a_real_chain__is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="dev chains only") as raised:
-        load(BRONCO_CHAIN_ID="1")
-    assert raised.value.setting == "BRONCO_CHAIN_DEV_KEY"
-
-
 def test_load__one_endpoint_on_a_real_chain__is_refused() -> None:
     with pytest.raises(ConfigurationError, match="two endpoints") as raised:
-        load(BRONCO_CHAIN_ID="1", BRONCO_CHAIN_DEV_KEY="", BRONCO_CHAIN_RPC_URLS="http://one")
+        load(BRONCO_CHAIN_ID="1", BRONCO_CHAIN_RPC_URLS="http://one")
     assert raised.value.setting == "BRONCO_CHAIN_RPC_URLS"
 
 
-def test_load__keystore_without_password__is_refused(tmp_path: Path) -> None:
-    keystore = tmp_path / "key.json"
-    keystore.write_text("{}")
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"BRONCO_SIGNER_URL": "https://signer:9000"}, "BRONCO_SIGNER_TOKEN_FILE"),
+        ({"BRONCO_SIGNER_URL": "http://127.0.0.1:9000"}, "BRONCO_SIGNER_TOKEN_FILE"),
+        ({"BRONCO_KEY_VAULT_ROLE_ID": "settler"}, "BRONCO_KEY_VAULT_SECRET_ID_FILE"),
+        ({"BRONCO_KEY_TLS_KEY_FILE": "/key.pem"}, "BRONCO_KEY_TLS_KEY_FILE"),
+    ],
+)
+def test_load__half_of_what_belongs_together__is_refused(
+    given: dict[str, str], missing: str
+) -> None:
     with pytest.raises(ConfigurationError) as raised:
-        load(BRONCO_CHAIN_DEV_KEY="", BRONCO_CHAIN_KEYSTORE_FILE=str(keystore))
-    assert raised.value.setting == "BRONCO_CHAIN_KEYSTORE_PASSWORD_FILE"
+        load(**given)
+    assert raised.value.setting == missing
+
+
+def test_load_section__a_part_of_one__reads_that_part_alone() -> None:
+    """The signer is told neither endpoints nor their keys."""
+    given = {"BRONCO_CHAIN_ID": "1", "BRONCO_CHAIN_VAULT": ADDRESS}
+    target = load_section(TargetSettings, given, section="chain")
+    assert (target.id, target.vault) == (1, ADDRESS)
+    with pytest.raises(ConfigurationError, match="BRONCO_CHAIN_VAULT: is missing"):
+        load_section(TargetSettings, {}, section="chain")
 
 
 def test_load_section__nothing_else_set__still_works() -> None:
@@ -158,7 +179,7 @@ def test_environment__both_set__process_wins_over_dotenv(tmp_path: Path) -> None
 
 def test_load__no_usdt_feed_on_a_real_chain__is_refused() -> None:
     with pytest.raises(ConfigurationError, match="broken peg") as raised:
-        load(BRONCO_CHAIN_ID="1", BRONCO_CHAIN_DEV_KEY="")
+        load(BRONCO_CHAIN_ID="1")
     assert raised.value.setting == "BRONCO_CHAIN_USDT_FEED"
 
 

@@ -189,9 +189,9 @@ async def test_check__some_down__names_each_and_fails(idle_bronco: Shell) -> Non
     assert ran.code == 1
     checks = ran.json["checks"]
     assert all(checks[name]["ok"] for name in ("temporal", "database", "redis"))
-    failed = ("chain", "broker (TCP)", "signing key", "control workflow")
+    failed = ("chain", "broker (TCP)", "signer", "control workflow")
     assert not any(checks[name]["ok"] for name in failed)
-    assert "BRONCO_CHAIN_KEYSTORE_FILE" in checks["signing key"]["detail"]
+    assert "BRONCO_SIGNER_ADDRESS" in checks["signer"]["detail"]
 
 
 async def test_migrate__twice__is_harmless(idle_bronco: Shell, tmp_path: Path) -> None:
@@ -213,7 +213,17 @@ async def test_help__asked__answers_at_once_and_names_every_command(tmp_path: Pa
     begun = time.monotonic()
     ran = await shell("--help")
     took = time.monotonic() - begun
-    for command in ("worker", "api", "opend", "pause", "resume", "status", "orders", "check"):
+    for command in (
+        "worker",
+        "signer",
+        "api",
+        "opend",
+        "pause",
+        "resume",
+        "status",
+        "orders",
+        "check",
+    ):
         assert command in ran.out
     assert took < 1.5, "a command's module imports something heavy at its top"
     simulator = await shell("opend", "--help")

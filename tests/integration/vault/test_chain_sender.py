@@ -34,7 +34,7 @@ async def signed(
         max_priority_fee=GWEI if fee > GWEI else fee,
         data=settle_calldata([], [refund(request)]),
     )
-    return signer.sign(tx).raw
+    return (await signer.sign(tx)).raw
 
 
 async def test_broadcast__same_bytes_again__says_so_and_has_one_effect(desk: Desk) -> None:
