@@ -140,9 +140,14 @@ class RequestWalk:
             if after is not None and after.request_id == before.request_id:
                 if after.cancel_requested and not before.cancel_requested:
                     await self._signal(after.request_id)
+                if _moved(before, after):
+                    # Its run may have seen it gone, and ended, between two looks of ours.
+                    await self._gateway.start_order(self._order_request(after))
                 self._tail[n] = after
                 continue
-            await self._signal(before.request_id)
+            if not await self._signal(before.request_id):
+                # Nobody runs that could say on its row that it is gone, end and all.
+                await self._gateway.start_order(self._order_request(before))
             del self._tail[n]
             self._hashes.pop(n, None)
             self._next = min(self._next, n)
@@ -163,9 +168,10 @@ class RequestWalk:
             await self._signal(request_id)
             self._woken.discard(request_id)
 
-    async def _signal(self, request_id: str) -> None:
+    async def _signal(self, request_id: str) -> bool:
+        """Wake an order; False: it does not run."""
         workflow_id = order_workflow_id(self._vault.chain_id, self._vault.address, request_id)
-        await self._gateway.signal_order(workflow_id, "wake")
+        return await self._gateway.signal_order(workflow_id, "wake")
 
     async def _forget_final(self) -> None:
         """What is final needs no second look; only its number was ever needed."""
@@ -191,6 +197,12 @@ class RequestWalk:
             tx_hash=self._hashes.get(request.n, ""),
             created_block=request.created_block,
         )
+
+
+def _moved(before: VaultRequest, after: VaultRequest) -> bool:
+    """Whether a reorganisation put the request into another block, or took its end back."""
+    reopened = before.status is not VaultStatus.OPEN and after.status is VaultStatus.OPEN
+    return reopened or after.created_block != before.created_block
 
 
 async def _beat(walk: RequestWalk) -> None:

@@ -26,6 +26,7 @@ from models.order import Reason
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
 
 if TYPE_CHECKING:
+    from activities.confirming import Confirming
     from clients.agreeing import AgreeingVault
     from clients.broker import BrokerClient
     from clients.oracle import OracleClient
@@ -46,7 +47,6 @@ class GuardLimits:
     """
 
     deadline_margin: float
-    confirmations: int
     band_bps: int
     usdt_band_bps: int
     min_gas_wei: int
@@ -92,6 +92,7 @@ class Guards:
         assets: AssetBook,
         limits: GuardLimits,
         sender: ChainSender,
+        confirming: Confirming,
     ) -> None:
         self._vault = vault
         self._sender = sender
@@ -100,6 +101,7 @@ class Guards:
         self._store = store
         self._assets = assets
         self._limits = limits
+        self._confirming = confirming
 
     async def check(self, message: PlaceOrderInput) -> Ready | Wait:
         """All guards, in the order of what they cost the user.
@@ -109,7 +111,7 @@ class Guards:
         """
         asked = utc_now()
         terms, head = await read_request(self._vault, message.request)
-        stop = self._request_guards(message, terms, head)
+        stop = await self._request(message, terms, head)
         if stop is not None or terms is None:
             return stop or _stop(PlaceOutcome.GONE, "the request is gone")
         try:
@@ -118,11 +120,24 @@ class Guards:
             return _refund(Reason.UNKNOWN_ASSET, str(unknown))
         return await self._market_guards(terms, asset, head, asked)
 
-    def _request_guards(
+    async def again(self, message: PlaceOrderInput) -> Wait | None:
+        """The request's own guards once more, for whoever had to wait since `check`.
+
+        Raises:
+            SourceUnavailable: the vault could not be asked; nothing may be sent.
+        """
+        terms, head = await read_request(self._vault, message.request)
+        return await self._request(message, terms, head)
+
+    async def _request(
         self, message: PlaceOrderInput, terms: VaultRequest | None, head: BlockRef
     ) -> Wait | None:
+        """Whether the request is there, open, wanted, in time, and deep enough in the chain."""
         if terms is None:
             return _stop(PlaceOutcome.GONE, "the vault has no such request at its newest block")
+        return self._request_guards(message, terms) or await self._depth(terms, head)
+
+    def _request_guards(self, message: PlaceOrderInput, terms: VaultRequest) -> Wait | None:
         if terms.side is not message.request.side:
             words = f"the vault says {terms.side}, this workflow was started for the other side"
             return _stop(PlaceOutcome.HELD, words, _CAPACITY_RETRY_SECONDS)
@@ -132,11 +147,13 @@ class Guards:
             return _refund(Reason.USER_CANCELLED, "cancelled by its owner before it was sent")
         if unix_now() >= terms.deadline - self._limits.deadline_margin:
             return _refund(Reason.DEADLINE, "the deadline is too close for an order")
-        missing = self._limits.confirmations - (head.number - terms.created_block)
-        if missing > 0:
-            words = f"{missing} more block(s) needed"
-            return _stop(PlaceOutcome.NOT_CONFIRMED, words, _BLOCK_RETRY_SECONDS)
         return None
+
+    async def _depth(self, terms: VaultRequest, head: BlockRef) -> Wait | None:
+        standing = await self._confirming.standing(terms, head)
+        if not standing.missing:
+            return None
+        return _stop(PlaceOutcome.NOT_CONFIRMED, standing.words, _BLOCK_RETRY_SECONDS)
 
     async def _market_guards(
         self, terms: VaultRequest, asset: Asset, head: BlockRef, asked: datetime

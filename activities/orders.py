@@ -42,6 +42,7 @@ from models.requests import (
 )
 
 if TYPE_CHECKING:
+    from activities.confirming import Confirming
     from clients.agreeing import AgreeingVault
     from clients.gateway import WorkflowGateway
     from clients.sender import ChainSender
@@ -64,7 +65,7 @@ class OrderActivities:
         assets: AssetBook,
         *,
         policy: OrderPolicy,
-        confirmations: int,
+        confirming: Confirming,
     ) -> None:
         self._vault = vault
         self._sender = sender
@@ -72,7 +73,7 @@ class OrderActivities:
         self._gateway = gateway
         self._assets = assets
         self._policy = policy
-        self._confirmations = confirmations
+        self._confirming = confirming
 
     @activity.defn(name="admit")
     async def admit(self, message: AdmitInput) -> AdmitResult:
@@ -81,14 +82,18 @@ class OrderActivities:
         if terms is None:
             return await self._admit_vanished(message.request, head)
         symbol = self._symbol(terms.asset)
-        quote = await self._indicative(terms, head)
-        admission = await self._admit(terms, message.request, symbol, quote)
+        quote, standing = await asyncio.gather(
+            self._indicative(terms, head), self._confirming.standing(terms, head)
+        )
+        waits_for = standing.words if standing.missing else ""
+        admission = await self._admit(terms, message.request, symbol, quote, waits_for)
         return AdmitResult(
             terms=terms,
             head=head,
             version=admission.version,
             symbol=symbol,
-            confirmations_missing=self._missing(terms, head),
+            confirmations_missing=standing.missing,
+            waits_for=waits_for,
             policy=self._policy,
             retry_count=admission.order.retry_count,
             claims=tuple(claim_view(claim) for claim in admission.claims),
@@ -98,10 +103,21 @@ class OrderActivities:
 
     @activity.defn(name="read_request")
     async def read_request(self, message: ReadRequestInput) -> ReadRequestResult:
-        """The vault's word on the request at the agreed head."""
+        """The vault's word on the request at the agreed head; the row says what it waits for."""
         terms, head = await self._read(message.request)
-        missing = self._missing(terms, head) if terms is not None else 0
-        return ReadRequestResult(terms=terms, head=head, confirmations_missing=missing)
+        if terms is None:
+            return ReadRequestResult(terms=None, head=head, confirmations_missing=0)
+        standing = await self._confirming.standing(terms, head)
+        waits_for = standing.words if standing.missing else ""
+        if message.version and terms.status is VaultStatus.OPEN:
+            changes = {"stage": Stage.CONFIRMING, "waiting_for": waits_for}
+            await show(self._store, message.request, message.version, changes)
+        return ReadRequestResult(
+            terms=terms,
+            head=head,
+            confirmations_missing=standing.missing,
+            waits_for=waits_for,
+        )
 
     @activity.defn(name="record_stage")
     async def record_stage(self, message: RecordStageInput) -> None:
@@ -221,11 +237,17 @@ class OrderActivities:
         return indicative(terms, price, decimals)
 
     async def _admit(
-        self, terms: VaultRequest, request: OrderRequest, symbol: str, quote: str = ""
+        self,
+        terms: VaultRequest,
+        request: OrderRequest,
+        symbol: str,
+        quote: str = "",
+        waits_for: str = "",
     ) -> Admission:
         return await self._store.orders.admit(
             terms,
             quote=quote,
+            waiting_for=waits_for,
             workflow_id=order_workflow_id(request.chain_id, request.vault, request.request_id),
             symbol=symbol,
             tx_hash=request.tx_hash or await self._tx_hash(terms),
@@ -289,9 +311,6 @@ class OrderActivities:
         if block is not None and unix_now() - block.timestamp < _TOO_YOUNG_SECONDS:
             return ""
         return "the broker's book was not read since this run began"
-
-    def _missing(self, terms: VaultRequest, head: BlockRef) -> int:
-        return max(0, self._confirmations - (head.number - terms.created_block))
 
     def _symbol(self, token: str) -> str:
         try:

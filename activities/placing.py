@@ -1,6 +1,7 @@
 """Placing, once: quote, guards, reservations, claim and send as one step with nothing between.
 
-guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ use the slot ▶ send ▶ mark
+guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ use the slot ▶ is it still
+there ▶ send ▶ mark
 Die before the claim: nobody sent, and the resolver burns the attempt. Die after it: the claim says
 that something may be at the broker, and only the broker's book can say what.
 """
@@ -44,6 +45,8 @@ _DOWN_RETRY_SECONDS = 5.0
 # The poller reads the whole book every few seconds; a store that has not seen it for this long may
 # have forgotten (a restored database), so nothing is claimed before it was read again.
 _BOOK_AGE = timedelta(minutes=2)
+# Quotes, the claims' queue and a full window may each take seconds, and blocks come meanwhile.
+_JUST_READ = timedelta(seconds=1)
 
 
 class PlacingActivities:
@@ -170,6 +173,9 @@ class PlacingActivities:
         )
         try:
             await self._use_slot(remark)
+            gone = await self._gone(message, ready)
+            if gone is not None:
+                return await self._withheld(message, remark, gone)
             order = await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
         except PlacementUnknown as unknown:
             # Stays registered in flight, so that a pause names it.
@@ -194,14 +200,32 @@ class PlacingActivities:
             attempt_used=True,
         )
 
+    async def _gone(self, message: PlaceOrderInput, ready: Ready) -> PlaceOrderResult | None:
+        """Why the request may not be traded any more; None also when it was read just now."""
+        read_at = ready.headroom.as_of
+        if read_at is not None and utc_now() - read_at < _JUST_READ:
+            return None
+        stop = await self._guards.again(message)
+        return None if stop is None else stop.result
+
+    async def _withheld(
+        self, message: PlaceOrderInput, remark: str, why: PlaceOrderResult
+    ) -> PlaceOrderResult:
+        """The claim is spent and nothing was sent: what the guards say now is the answer."""
+        await self._spend(message.request.request_id, message.attempt, remark, why.detail)
+        return why.model_copy(update={"attempt_used": True})
+
+    async def _spend(self, request_id: str, attempt: int, remark: str, why: str) -> None:
+        await self._store.placements.mark(
+            request_id, attempt, ClaimState.VOID, detail=why, now=utc_now()
+        )
+        await self._not_begun(remark)
+
     async def _unsent(
         self, request_id: str, attempt: int, remark: str, error: SourceUnavailable | RateLimited
     ) -> PlaceOrderResult:
         """The client proved that nothing left: the claim is spent, its holder never sends."""
-        await self._store.placements.mark(
-            request_id, attempt, ClaimState.VOID, detail=str(error), now=utc_now()
-        )
-        await self._not_begun(remark)
+        await self._spend(request_id, attempt, remark, str(error))
         limited = isinstance(error, RateLimited)
         return PlaceOrderResult(
             outcome=PlaceOutcome.RATE_LIMITED if limited else PlaceOutcome.SOURCE_DOWN,

@@ -45,7 +45,7 @@ from models.invariants import (
 )
 from models.messages import ReconcileResult
 from models.money import shares_to_units
-from models.order import TERMINAL_STATUSES
+from models.order import TERMINAL_STATUSES, Stage
 from models.records import Finding, HousePosition, ItemState
 from models.requests import OrderRequest, VaultStatus, order_workflow_id
 from models.verdict import rejection_kind
@@ -131,7 +131,10 @@ class ReconcileActivities:
     # --- what is seen -----------------------------------------------------------------------------
 
     def _without_workflow(self, view: View) -> dict[str, OrderRequest]:
-        """Open requests and unfinished rows that nobody works on, by finding key."""
+        """Open requests and unfinished rows that nobody works on, by finding key.
+
+        And ends that went with their request when a reorganisation took it: the row must say so.
+        """
         wanted = {
             request.request_id.lower(): OrderRequest(
                 chain_id=request.chain_id,
@@ -145,7 +148,9 @@ class ReconcileActivities:
             )
             for request in view.open
         }
-        for row in view.unfinished:
+        gone = (case.row for case in view.cases if case.asked and case.status is VaultStatus.NONE)
+        vanished = [row for row in gone if row is not None and row.stage is not Stage.ORPHANED]
+        for row in (*view.unfinished, *vanished):
             # Ended on chain, but its workflow died before it could say so on the row.
             wanted[row.request_id] = OrderRequest(
                 chain_id=row.chain_id,

@@ -13,6 +13,11 @@ _REFUND_STAGES: Mapping[Reason, Stage] = {
     Reason.DEADLINE: Stage.EXPIRED,
     Reason.QUEUE_FULL: Stage.EXPIRED,
 }
+_NOTHING_MOVED: Mapping[str, object] = {
+    **dict.fromkeys(("spent", "received", "fee"), 0),
+    **dict.fromkeys(("settle_tx_hash", "refund_tx_hash"), ""),
+}
+"""A reorganisation that takes a request also takes what it was settled with."""
 _REASONS: Mapping[int, Reason] = {code: reason for reason, code in REFUND_CODES.items()}
 
 
@@ -88,6 +93,8 @@ def ending(
     changes |= {"status": OrderStatus.FAILED, "stage": stage, "reason": reason}
     if status is VaultStatus.REFUNDED and item is not None:
         changes["refund_tx_hash"] = item.tx_hash
+    if stage is Stage.ORPHANED:
+        changes.update(_NOTHING_MOVED)
     return stage, changes
 
 

@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 from bronco.sections import Address, Bps, Port, Seconds, Section, from_json, listed
 from models.assets import Asset, AssetBook
 from models.chain import DEV_CHAIN_IDS
+from models.confirmations import ConfirmationPolicy
 from models.messages import OrderPolicy
 
 
@@ -43,7 +44,14 @@ class ChainSettings(Section):
         '"tick": "0.01", "lot": 1}]',
         min_length=1,
     )
-    confirmations: int = Field(2, ge=0, description="blocks on top before an order is placed")
+    confirmations: int = Field(
+        2, ge=0, description="blocks on top before an order is placed, whatever it is worth"
+    )
+    confirmation_tiers: str = Field(
+        "",
+        description="blocks by worth instead: 1000:2,50000:12,*:final is 2 for up to 1000 USDT, "
+        "12 for up to 50000, and the finalized block for more",
+    )
     finality_blocks: int = Field(
         0, ge=0, description="blocks until a settlement is final; 0 = the chain's finalized tag"
     )
@@ -54,6 +62,13 @@ class ChainSettings(Section):
     max_fee_wei: PositiveInt = Field(
         500 * 10**9, description="wei per gas no settlement transaction goes above"
     )
+
+    @field_validator("confirmation_tiers")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value:
+            ConfirmationPolicy.parse(value)
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,6 +87,13 @@ class ChainSettings(Section):
     def endpoints(self) -> tuple[str, ...]:
         """The HTTP endpoints in clear: never log them."""
         return tuple(url.get_secret_value() for url in self.rpc_urls)
+
+    @property
+    def confirmation_policy(self) -> ConfirmationPolicy:
+        """How deep a request must be, by what it is worth."""
+        if self.confirmation_tiers:
+            return ConfirmationPolicy.parse(self.confirmation_tiers)
+        return ConfirmationPolicy.of_blocks(self.confirmations)
 
     @property
     def asset_book(self) -> AssetBook:

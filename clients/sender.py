@@ -13,7 +13,7 @@ from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
 from clients.dialects import BroadcastUnknown, call_failed, outcome_of
-from clients.endpoints import Endpoints, first_error
+from clients.fan_out import Endpoints, first_error
 from clients.rpc import Rpc, RpcRefused, RpcUnreachable
 from clients.vault import VAULT
 from models.chain import (

@@ -74,8 +74,9 @@ class OrderPolicy(Message):
 class AdmitResult(Message):
     """What a run begins with. terms is None when the vault (both endpoints) has no such request.
 
-    version: first version this run may write. confirmations: blocks still missing for the amount.
-    indicative: what it would come to at the feed's price, in words.
+    version: first version this run may write. confirmations_missing: blocks until it is deep enough
+    for what it is worth; waits_for: the same in words. indicative: what it would come to at the
+    feed's price, in words.
     """
 
     terms: VaultRequest | None
@@ -88,20 +89,26 @@ class AdmitResult(Message):
     claims: tuple[ClaimView, ...] = ()
     item: ItemView | None = None
     indicative: str = ""
+    waits_for: str = ""
 
 
 class ReadRequestInput(Message):
-    """Ask the vault about one request again."""
+    """Ask the vault about one request again. version: to show on the row what it waits for."""
 
     request: OrderRequest
+    version: int = 0
 
 
 class ReadRequestResult(Message):
-    """The vault's answer; terms None = both endpoints have no such request."""
+    """The vault's answer; terms None = both endpoints have no such request.
+
+    confirmations_missing: blocks until it is deep enough; waits_for: the same in words.
+    """
 
     terms: VaultRequest | None
     head: BlockRef
     confirmations_missing: int
+    waits_for: str = ""
 
 
 class RecordStageInput(Message):

@@ -132,6 +132,11 @@ def sell_settlement(filled: int, average_price: Decimal, fee_bps: int, decimals:
     return Settlement(taken=shares_to_units(filled), out=gross - fee, fee=fee)
 
 
+def value_units_up(share_units: int, price: int) -> UsdtUnits:
+    """Share units at a price (USDT units per whole share), rounded up (what is at stake)."""
+    return UsdtUnits(-(-share_units * price // SHARE_SCALE))
+
+
 def plain_decimal(value: Decimal) -> Decimal:
     """The number to nine decimals, half-even, as the one text it has: no exponent, no end zeros."""
     with localcontext() as context:

@@ -4,7 +4,7 @@ status   PENDING ──▶ EXECUTING ──▶ EXECUTED | FAILED
              └─────────────────────▶ FAILED
 stage    CONFIRMING ▶ HELD | WAITING_SESSION | QUEUED ▶ PLACED ▶ PART_FILLED ▶ SETTLING ▶ SETTLED
          PLACED ▶ UNKNOWN | CANCELLING ▶ ...    refund: SETTLING ▶ REFUNDED | CANCELLED | EXPIRED
-         any open ▶ RECLAIMED | ORPHANED (ORPHANED ▶ CONFIRMING when the request reappears)
+         any open ▶ RECLAIMED    any ▶ ORPHANED (▶ CONFIRMING when the request reappears)
 """
 
 from collections.abc import Mapping
@@ -68,6 +68,16 @@ STATUS_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
 """PENDING ▶ EXECUTED only when the vault says so and the store is younger than the chain; FAILED ▶
 PENDING only for an orphaned request that reappeared; EXECUTING ▶ PENDING only when our own cancel
 sent an unfilled order back to the gate."""
+
+
+def statuses_before(status: OrderStatus, stage: Stage | None) -> frozenset[OrderStatus]:
+    """Statuses that may be followed by this one; any, when the chain has lost the request itself.
+
+    A reorganisation that takes a request also takes what it was settled with.
+    """
+    if stage is Stage.ORPHANED:
+        return frozenset(OrderStatus)
+    return frozenset(old for old, after in STATUS_TRANSITIONS.items() if status in after)
 
 
 class Reason(StrEnum):

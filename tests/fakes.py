@@ -69,6 +69,7 @@ class World:
         self.client = client
         self.policy = OrderPolicy()
         self.confirmations = [0]
+        self.waits_for = ""
         self.claims: tuple[ClaimView, ...] = ()
         self.item: ItemView | None = None
         self.retry_count = 0
@@ -236,6 +237,7 @@ class FakeOrders:
             version=(world.epoch << 20) + 1,
             symbol=world.request.symbol,
             confirmations_missing=world.confirmations[0],
+            waits_for=world.waits_for,
             policy=world.policy,
             retry_count=world.retry_count,
             claims=world.claims,
@@ -248,7 +250,12 @@ class FakeOrders:
         if len(world.confirmations) > 1:
             world.confirmations.pop(0)
         missing = world.confirmations[0]
-        return ReadRequestResult(terms=world.terms, head=block(), confirmations_missing=missing)
+        return ReadRequestResult(
+            terms=world.terms,
+            head=block(),
+            confirmations_missing=missing,
+            waits_for=world.waits_for,
+        )
 
     @activity.defn(name="record_stage")
     async def record_stage(self, message: RecordStageInput) -> None:

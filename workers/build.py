@@ -13,6 +13,7 @@ from temporalio.worker import Worker
 from activities.broker import BrokerActivities
 from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
+from activities.confirming import Confirming
 from activities.control import ControlActivities
 from activities.fees import FeeLimits
 from activities.finality import Finality
@@ -100,7 +101,7 @@ def _orders(clients: Clients) -> Worker:
         clients.gateway,
         settings.chain.asset_book,
         policy=settings.orders.policy,
-        confirmations=settings.chain.confirmations,
+        confirming=_confirming(clients),
     )
     codec = BatchCodec(
         terms_of=terms_of, calldata=settle_calldata, gas_limit=gas_limit_for, unsigned=UnsignedTx
@@ -208,7 +209,6 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
     signs = clients.settings.limits
     limits = GuardLimits(
         deadline_margin=orders.deadline_margin_seconds,
-        confirmations=chain.confirmations,
         band_bps=orders.reference_band_bps,
         usdt_band_bps=orders.usdt_band_bps,
         min_gas_wei=chain.min_settler_gas_wei,
@@ -228,6 +228,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         chain.asset_book,
         limits,
         clients.sender,
+        _confirming(clients),
     )
 
 
@@ -243,6 +244,11 @@ def _fees(clients: Clients) -> FeeLimits:
 
 def _finality(clients: Clients) -> Finality:
     return Finality(clients.vault, clients.settings.chain.finality_blocks)
+
+
+def _confirming(clients: Clients) -> Confirming:
+    policy = clients.settings.chain.confirmation_policy
+    return Confirming(clients.vault, policy, _finality(clients))
 
 
 def _control(clients: Clients) -> ControlActivities:

@@ -69,7 +69,10 @@ class OrderRun:
         return await self._finished(trade, await self._decide(trade, admitted))
 
     async def _decide(self, trade: OrderTrade, admitted: AdmitResult) -> Decision:
-        seen = await self.steps.confirm(admitted.confirmations_missing)
+        if admitted.claims:
+            # What was sent before is looked after at once; placing asks for the depth again.
+            return await trade.run(admitted.claims)
+        seen = await self.steps.confirm(admitted.confirmations_missing, admitted.waits_for)
         if seen is not None and seen.terms is None:
             return Decision(None, Reason.ORPHANED, "vanished while it waited for confirmations")
         if seen is not None and seen.terms is not None and seen.terms.status in ENDED:

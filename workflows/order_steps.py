@@ -64,23 +64,27 @@ class OrderSteps:
             state.cancel_wanted = state.cancel_wanted or admitted.terms.cancel_requested
         return admitted
 
-    async def confirm(self, missing: int) -> ReadRequestResult | None:
-        """Wait until the request is deep enough; None when it already is."""
-        seen, pause = None, _CONFIRMATION_PAUSE_SECONDS
-        while missing > 0:
-            self.state.show(Stage.CONFIRMING, f"waits for {missing} more block(s)")
+    async def confirm(self, missing: int, words: str) -> ReadRequestResult | None:
+        """Wait until the request is deep enough; None when it already is.
+
+        Who wants out, and whose deadline comes, waits no longer: a refund needs no depth.
+        """
+        state, seen, pause = self.state, None, _CONFIRMATION_PAUSE_SECONDS
+        while missing > 0 and not state.cancel_wanted and not state.expired():
+            state.show(Stage.CONFIRMING, f"waits: {words or f'{missing} more block(s)'}")
             self.renew()
-            await self.pause(pause)
+            await self.woken(min(pause, state.until_expiry()))
             pause = min(pause * 1.25, _SLOWEST_CONFIRMATION_SECONDS)
             seen = await self.read_request()
             if seen.terms is None or seen.terms.status in ENDED:
                 return seen
-            missing = seen.confirmations_missing
+            state.cancel_wanted = state.cancel_wanted or seen.terms.cancel_requested
+            missing, words = seen.confirmations_missing, seen.waits_for
         return seen
 
     async def read_request(self) -> ReadRequestResult:
-        """The vault's word on this request."""
-        message = ReadRequestInput(request=self.state.request)
+        """The vault's word on this request; the row says what it waits for."""
+        message = ReadRequestInput(request=self.state.request, version=self.state.next_version())
         return await self.shielded(
             lambda: workflow.execute_activity_method(OrderActivities.read_request, message, **ASK)
         )

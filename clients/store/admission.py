@@ -24,6 +24,7 @@ def admit(
     tx_hash: str,
     now: datetime,
     quote: str = "",
+    waiting_for: str = "",
 ) -> Admission:
     """Insert or find the row and begin its next epoch of versions."""
     row = _locked(session, terms)
@@ -39,6 +40,8 @@ def admit(
         row.updated_at = now
         if _undone(row, terms):
             _reopen(session, row, now)
+    if row.stage is Stage.CONFIRMING:
+        row.waiting_for = waiting_for
     session.flush()
     _adopt(session, row.request_id, now)
     return Admission(row, row.version + 1, _claims(session, row), _item(session, row))

@@ -16,7 +16,7 @@ from clients.store.inserts import write_audit
 from models.columns import naive_utc
 from models.drafts import Admission, AuditDraft, OrderCounts, OrderFilter, Page
 from models.errors import Conflict, InvalidInput, NotFound
-from models.order import STATUS_TRANSITIONS, TERMINAL_STATUSES, Order, OrderStatus, Stage
+from models.order import TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
 from models.requests import VaultRequest
 
 _WAITING = (Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED)
@@ -47,12 +47,14 @@ class Orders:
         tx_hash: str,
         now: datetime,
         quote: str = "",
+        waiting_for: str = "",
     ) -> Admission:
         """Have a row for the request, and a version range of its own for this run.
 
         Writes row, chain event and audit entry when absent. Each call starts a new epoch of 2^20
         versions, so a run always wins over the ones before it. An ORPHANED row is reopened.
-        quote: the indicative price in words, for the audit entry.
+        quote: the indicative price in words, for the audit entry. waiting_for: what a new or a
+        reopened one waits for first.
         """
         moment = naive_utc(now)
         return await self._database.write(
@@ -65,6 +67,7 @@ class Orders:
                 tx_hash=tx_hash,
                 now=moment,
                 quote=quote,
+                waiting_for=waiting_for,
             ),
         )
 
@@ -90,7 +93,7 @@ class Orders:
         """
         values = _values(changes) | {"version": version, "updated_at": naive_utc(now)}
         one = _is_request(chain_id, vault, request_id)
-        older = [*one, col(Order.version) < version, *_may_follow(changes.get("status"))]
+        older = [*one, col(Order.version) < version, *_may_follow(changes)]
 
         def work(session: Session) -> bool:
             done = session.execute(
@@ -250,11 +253,10 @@ def _values(changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _may_follow(status: OrderStatus | None) -> list[ColumnElement[bool]]:
-    if status is None:
+def _may_follow(changes: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    if (status := changes.get("status")) is None:
         return []
-    before = [old for old, following in STATUS_TRANSITIONS.items() if status in following]
-    return [col(Order.status).in_(before)]
+    return [col(Order.status).in_(statuses_before(status, changes.get("stage")))]
 
 
 def _require_overtaken(

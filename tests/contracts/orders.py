@@ -25,10 +25,15 @@ from tests.contracts.builders import (
 EPOCH = 1 << 20
 
 
-async def admit(store: Store, n: int = 1, **changes: object) -> int:
+async def admit(store: Store, n: int = 1, waiting_for: str = "", **changes: object) -> int:
     terms = vault_request(n, **changes)
     admission = await store.orders.admit(
-        terms, workflow_id=f"order-{n}", symbol="AAPL", tx_hash=f"0x{n:064X}", now=NOW
+        terms,
+        workflow_id=f"order-{n}",
+        symbol="AAPL",
+        tx_hash=f"0x{n:064X}",
+        now=NOW,
+        waiting_for=waiting_for,
     )
     return admission.version
 
@@ -167,6 +172,25 @@ async def test_update__illegal_transition__conflicts_and_writes_nothing(store: S
     row = await store.orders.get(CHAIN, VAULT, request_id(1))
     assert (row.status, row.version) == (OrderStatus.EXECUTED, version)
     assert len(await store.audit.of_request(request_id(1))) == 1
+
+
+async def test_update__orphaned__may_follow_any_end(store: Store) -> None:
+    version = await admit(store)
+    await update(store, 1, version, status=OrderStatus.EXECUTED, stage=Stage.SETTLED)
+    await update(store, 1, version + 1, status=OrderStatus.FAILED, stage=Stage.ORPHANED)
+
+    row = await store.orders.get(CHAIN, VAULT, request_id(1))
+    assert (row.status, row.stage) == (OrderStatus.FAILED, Stage.ORPHANED)
+
+
+async def test_admit__new_or_reopened__says_what_it_waits_for(store: Store) -> None:
+    await admit(store, waiting_for="0 of 12 blocks")
+    row = await store.orders.get(CHAIN, VAULT, request_id(1))
+    assert row.waiting_for == "0 of 12 blocks"
+    await update(store, 1, row.version + 1, status=OrderStatus.FAILED, stage=Stage.ORPHANED)
+    await admit(store, waiting_for="3 of 12 blocks")
+    row = await store.orders.get(CHAIN, VAULT, request_id(1))
+    assert (row.stage, row.waiting_for) == (Stage.CONFIRMING, "3 of 12 blocks")
 
 
 async def test_update__missing_row__is_not_found(store: Store) -> None:

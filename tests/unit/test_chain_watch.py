@@ -72,6 +72,7 @@ class FakeGateway:
         self.signals: list[tuple[str, str]] = []
         self.fails: set[int] = set()
         self.deaf = False
+        self.runs = True
 
     async def start_order(self, request: OrderRequest) -> None:
         if request.n in self.fails:
@@ -82,7 +83,7 @@ class FakeGateway:
         if self.deaf:
             raise SourceUnavailable("Temporal", "signalling", "no answer")
         self.signals.append((workflow_id, signal))
-        return True
+        return self.runs
 
     @property
     def numbers(self) -> list[int]:
@@ -209,6 +210,28 @@ async def test_tail__requests_vanished__are_woken_and_started_when_they_reappear
     watched.vault.have(2, 3)
     await watched.look_after(11, fork="b")
     assert watched.gateway.numbers == [1, 2, 3, 2, 3]
+
+
+async def test_tail__vanished_after_its_end__is_started_to_say_so(watched: Watched) -> None:
+    watched.vault.have(1, 1, status=VaultStatus.SETTLED)
+    watched.gateway.runs = False
+    await watched.look_after(10)
+    assert watched.gateway.started == []
+    watched.vault.there.clear()
+    await watched.look_after(10, fork="b")
+    assert requests_of(watched.gateway.started) == [request_id_of(1)]
+
+
+@pytest.mark.parametrize("changes", [{"created_block": 11}, {"status": VaultStatus.OPEN}])
+async def test_tail__same_request_in_another_block_or_open_again__is_started_again(
+    watched: Watched, changes: dict[str, Any]
+) -> None:
+    watched.vault.have(1, 1, status=VaultStatus.SETTLED, created_block=10)
+    await watched.look_after(10)
+    watched.vault.have(1, 1, **({"status": VaultStatus.SETTLED, "created_block": 10} | changes))
+    await watched.look_after(11, fork="b")
+    await watched.look_after(12, fork="b")
+    assert requests_of(watched.gateway.started) == [request_id_of(1)]
 
 
 async def test_tail__all_requests_vanished__is_survived(watched: Watched) -> None:

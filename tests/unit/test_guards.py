@@ -9,17 +9,20 @@ from typing import Any
 import pytest
 
 from activities.clock import utc_now
+from activities.confirming import Confirming
 from activities.fees import FeeLimits
+from activities.finality import Finality
 from activities.guards import GuardLimits, Guards, Ready, Wait
 from clients.oracle import FeedPrice, PriceStale
 from models.broker import Funds, MarketState, Position, Quote
 from models.chain import AssetTerms, Fees, SettlerState, VaultBooks
+from models.confirmations import ConfirmationPolicy
 from models.drafts import Headroom
 from models.errors import RateLimited, SourceUnavailable
 from models.messages import PlaceOrderInput, PlaceOutcome
 from models.money import Usd
 from models.order import Reason
-from models.requests import BlockRef, Side, VaultStatus
+from models.requests import BlockRef, Side, VaultRequest, VaultStatus
 from tests.builders import (
     OWNER,
     SYMBOL,
@@ -39,7 +42,6 @@ GAS = 10**16
 GWEI = 10**9
 LIMITS = GuardLimits(
     deadline_margin=120,
-    confirmations=3,
     band_bps=300,
     usdt_band_bps=50,
     min_gas_wei=GAS,
@@ -56,6 +58,7 @@ class Market(FakeVault):
     def __init__(self) -> None:
         super().__init__()
         self.limits = LIMITS
+        self.depth = ConfirmationPolicy.of_blocks(3)
         self.listed: AssetTerms | None = AssetTerms(
             token=TOKEN,
             feed=TOKEN,
@@ -135,11 +138,26 @@ class Market(FakeVault):
         return self
 
     async def check(self, side: Side = Side.BUY) -> Ready | Wait:
-        outside: Any = self
-        guards = Guards(outside, outside, outside, outside, ASSETS, self.limits, outside)
-        return await guards.check(
+        return await self.guards.check(
             PlaceOrderInput(request=order_request(side=side), attempt=1, version=1)
         )
+
+    async def again(self) -> Wait | None:
+        return await self.guards.again(
+            PlaceOrderInput(request=order_request(), attempt=1, version=1)
+        )
+
+    @property
+    def guards(self) -> Guards:
+        outside: Any = self
+        return Guards(
+            outside, outside, outside, outside, ASSETS, self.limits, outside, self.confirming
+        )
+
+    @property
+    def confirming(self) -> Confirming:
+        outside: Any = self
+        return Confirming(outside, self.depth, Finality(outside))
 
 
 @pytest.fixture
@@ -376,3 +394,34 @@ async def test_order__more_than_the_signer_signs_for_one_request__is_not_placed(
     market.limits = replace(LIMITS, signed_shares=shares - 1, signed_usdt=usdt - 1)
     outcome, _, why = await stopped(market, side)
     assert (outcome, "the signer signs" in why) == (PlaceOutcome.NO_HEADROOM, True)
+
+
+@pytest.mark.parametrize(
+    ("terms", "outcome"),
+    [
+        (None, PlaceOutcome.GONE),
+        (vault_request(request_id=request_id_of(1, 5)), PlaceOutcome.GONE),
+        (vault_request(created_block=18), PlaceOutcome.NOT_CONFIRMED),
+        (vault_request(status=VaultStatus.RECLAIMED), PlaceOutcome.ENDED),
+        (vault_request(cancel_requested=True), PlaceOutcome.REFUND),
+    ],
+)
+async def test_again__after_a_wait__only_the_request_is_asked_about(
+    market: Market, terms: VaultRequest | None, outcome: PlaceOutcome
+) -> None:
+    assert await market.again() is None
+    market.terms = terms
+    stop = await market.again()
+    assert stop is not None
+    assert stop.result.outcome is outcome
+    assert set(market.asked) == {"head"}
+
+
+async def test_depth__of_much_money__is_what_its_tier_says(market: Market) -> None:
+    market.depth = ConfirmationPolicy.parse("500:3,*:12")
+    market.terms = vault_request(amount=500 * USDT)
+    await ready(market)
+    market.terms = vault_request(amount=501 * USDT)
+    outcome, _, words = await stopped(market)
+    assert outcome is PlaceOutcome.NOT_CONFIRMED
+    assert words == "10 of 12 blocks on top of block 10"

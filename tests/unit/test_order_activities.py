@@ -8,9 +8,12 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.clock import utc_now
+from activities.confirming import Confirming
+from activities.finality import Finality
 from activities.orders import OrderActivities
 from clients.store import Store
 from models.broker import BrokerOrder
+from models.confirmations import ConfirmationPolicy
 from models.drafts import ClaimDraft, Headroom
 from models.errors import NotFound, SourceUnavailable
 from models.messages import (
@@ -22,6 +25,8 @@ from models.messages import (
     EnqueueResult,
     OrderPolicy,
     ReadOrderInput,
+    ReadRequestInput,
+    ReadRequestResult,
     RecordStageInput,
 )
 from models.order import Order, OrderStatus, Reason, Stage
@@ -53,6 +58,7 @@ class Book:
         self.store = store
         self.vault = FakeVault()
         self.gateway = FakeGateway()
+        self.depth = ConfirmationPolicy.of_blocks(3)
         self.version = 0
 
     @property
@@ -64,7 +70,11 @@ class Book:
             self.gateway,  # type: ignore[arg-type]
             ASSETS,
             policy=OrderPolicy(tries=5),
-            confirmations=3,
+            confirming=Confirming(
+                self.vault,  # type: ignore[arg-type]
+                self.depth,
+                Finality(self.vault),  # type: ignore[arg-type]
+            ),
         )
 
     def next(self) -> int:
@@ -152,6 +162,45 @@ async def test_admit__blocks_above_the_request__count_as_confirmations(
 ) -> None:
     book.vault.at = block(head)
     assert (await book.admit()).confirmations_missing == missing
+
+
+async def test_admit__not_deep_enough__row_and_answer_say_what_it_waits_for(book: Book) -> None:
+    book.vault.at = block(11)
+    words = "1 of 3 blocks on top of block 10"
+    assert (await book.admit()).waits_for == words
+    assert (await book.row()).waiting_for == words
+
+
+async def test_read_request__while_it_waits__keeps_the_row_up_to_date(book: Book) -> None:
+    book.vault.at = block(10)
+    await book.admit()
+    book.vault.at = block(12)
+    message = ReadRequestInput(request=REQUEST, version=book.next())
+    seen: ReadRequestResult = await book.run("read_request", message)
+    assert (seen.confirmations_missing, seen.waits_for) == (1, "2 of 3 blocks on top of block 10")
+    assert (await book.row()).waiting_for == seen.waits_for
+
+
+async def test_close__request_vanished_with_its_settlement__is_orphaned_and_moved_nothing(
+    book: Book,
+) -> None:
+    await book.admit()
+    await book.placed(filled(broker_order()))
+    await book.enqueue(ItemKind.SETTLE)
+    book.ends(VaultStatus.SETTLED)
+    await book.close()
+    assert (await book.row()).spent > 0
+    book.vault.terms = None
+    await book.run("admit", AdmitInput(request=REQUEST, workflow_id=WORKFLOW_ID))
+    book.version += 1 << 20
+    assert (await book.close()).stage is Stage.ORPHANED
+    row = await book.row()
+    assert (row.status, row.stage, row.reason) == (
+        OrderStatus.FAILED,
+        Stage.ORPHANED,
+        Reason.ORPHANED,
+    )
+    assert (row.spent, row.received, row.fee, row.settle_tx_hash) == (0, 0, 0, "")
 
 
 async def test_admit__again__writes_with_newer_versions_and_sees_claims(book: Book) -> None:

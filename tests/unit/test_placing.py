@@ -1,5 +1,6 @@
 """Placing once: what happens in which order, and what is said when it breaks in between."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -44,6 +45,8 @@ class Office:
         self.flags = FakeFlags(self.log)
         self.terms = vault_request()
         self.guards: Wait | Exception | None = None
+        self.read_ago = timedelta(0)
+        self.on_second_look: Wait | Exception | None = None
         self.place_until = utc_now() + timedelta(hours=1)
         self.headroom = Headroom(payout=10**12, cash=Decimal(10**6), shares=100)
 
@@ -52,8 +55,18 @@ class Office:
             raise self.guards
         plan = Plan(quantity=5, price=Decimal(199), cash=Decimal(995), payout=10**9)
         return self.guards or Ready(
-            self.terms, ASSETS.of_token(TOKEN), plan, self.headroom, self.place_until
+            self.terms, ASSETS.of_token(TOKEN), plan, self.dated_headroom, self.place_until
         )
+
+    @property
+    def dated_headroom(self) -> Headroom:
+        return replace(self.headroom, as_of=utc_now() - self.read_ago)
+
+    async def again(self, message: PlaceOrderInput) -> Wait | None:
+        self.log.append("again")
+        if isinstance(self.on_second_look, Exception):
+            raise self.on_second_look
+        return self.on_second_look
 
     async def admitted(self, terms: VaultRequest | None = None) -> None:
         self.terms = terms or self.terms
@@ -155,6 +168,34 @@ async def test_guard__a_source_is_down__nothing_is_sent(office: Office) -> None:
     assert down.retry_seconds > 0
     assert "oracle" in down.detail
     assert office.log == []
+
+
+@pytest.mark.parametrize("outcome", [PlaceOutcome.GONE, PlaceOutcome.NOT_CONFIRMED])
+async def test_request__vanished_while_it_stood_in_line__is_not_sent(
+    office: Office, outcome: PlaceOutcome
+) -> None:
+    office.read_ago = timedelta(seconds=2)
+    office.on_second_look = Wait(not_placed(outcome, detail="gone"))
+    withheld = await office.place()
+    assert (withheld.outcome, withheld.attempt_used) == (outcome, True)
+    assert office.broker.sent == []
+    (claim,) = await office.claims()
+    assert (claim.state, claim.detail) == (ClaimState.VOID, "gone")
+    assert (office.flags.in_flight, office.flags.slots) == (set(), set())
+
+
+async def test_request__cannot_be_read_again__is_not_sent(office: Office) -> None:
+    office.read_ago = timedelta(seconds=2)
+    office.on_second_look = SourceUnavailable("chain", "reading", "no answer")
+    down = await office.place()
+    assert (down.outcome, down.attempt_used) == (PlaceOutcome.SOURCE_DOWN, True)
+    assert office.broker.sent == []
+
+
+async def test_request__still_there_after_it_stood_in_line__is_sent(office: Office) -> None:
+    office.read_ago = timedelta(seconds=2)
+    assert (await office.place()).outcome is PlaceOutcome.PLACED
+    assert office.log[: len(WHOLE) + 1] == [*WHOLE[:4], "again", *WHOLE[4:]]
 
 
 async def test_quote__refused_by_its_window__is_a_wait(office: Office) -> None:

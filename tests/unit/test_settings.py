@@ -59,6 +59,15 @@ def test_load__its_own_environment__gives_the_same_settings() -> None:
     assert Settings.load(settings.environment()) == settings
 
 
+def test_confirmations__one_number_or_tiers__tiers_decide() -> None:
+    simple = load(BRONCO_CHAIN_CONFIRMATIONS="5").chain.confirmation_policy
+    assert [simple.needed(value, 6) for value in (1, None)] == [5, 5]
+    tiers = load(
+        BRONCO_CHAIN_CONFIRMATIONS="5", BRONCO_CHAIN_CONFIRMATION_TIERS="1000:2,*:final"
+    ).chain.confirmation_policy
+    assert [tiers.needed(value, 6) for value in (1, None)] == [2, None]
+
+
 def test_settings__printed__show_no_secret() -> None:
     settings = load()
     assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()
@@ -71,6 +80,7 @@ def test_settings__printed__show_no_secret() -> None:
         ("BRONCO_CHAIN_VAULT", "0x12", "40 hex digits"),
         ("BRONCO_CHAIN_ID", "main", "integer"),
         ("BRONCO_CHAIN_RPC_URLS", "", "is missing"),
+        ("BRONCO_CHAIN_CONFIRMATION_TIERS", "1000:2", "must be for the rest"),
         ("BRONCO_CHAIN_ASSETS", "[{]", "property name"),
         ("BRONCO_CHAIN_ASSETS", "[]", "at least 1"),
         ("BRONCO_CHAIN_ASSETS", '[{"symbol": "AAPL"}]', "token"),
