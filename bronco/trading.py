@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     PositiveInt,
     SecretStr,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import NoDecode
