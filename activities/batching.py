@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _FILLER = RefundItem(n=0, request_id=ZERO_HASH, reason=0)
 """There is no request 0, so the vault refuses it and changes nothing: it only uses a nonce."""
 
+_SIFTING_SECONDS = 6.0
+"""Of the activity's fifteen: what is not sifted by then is for the next batch."""
+
 
 class BatchMaker:
     """Takes items for one signing address."""
@@ -61,7 +64,7 @@ class BatchMaker:
         head, fees = await asyncio.gather(self._vault.head(), self._sender.fee_suggestion())
         settler = await self._vault.settler(self._signer, head)
         room = self._room(fees, settler.balance - message.committed)
-        missing = await self._missing(settler, room, fees)
+        missing = await self._missing(settler, room, fees, idle=not message.in_use)
         if missing:
             return idle.model_copy(update={"waiting_for": missing})
         limit = min(room, message.limit)
@@ -81,13 +84,16 @@ class BatchMaker:
         """Whether the vault could pay some of what it owes: any batch makes it do so."""
         return (await self._vault.books(head)).payable_debt > 0
 
-    async def _missing(self, settler: SettlerState, room: int, fees: Fees) -> str:
-        """What stands in the way of any transaction, in words; nothing is taken then."""
+    async def _missing(self, settler: SettlerState, room: int, fees: Fees, *, idle: bool) -> str:
+        """What stands in the way of any transaction, in words; nothing is taken then.
+
+        While something is in flight, it may be that alone which holds the money.
+        """
         found = self._hindrance(settler, room, fees)
         if found is None:
             return ""
         kind, words = found
-        if await self._items.waiting(self._vault.chain_id, self._vault.address, 1):
+        if idle and await self._items.waiting(self._vault.chain_id, self._vault.address, 1):
             self._alarm(kind, self._signer, words)
         return words
 
@@ -125,7 +131,10 @@ class BatchMaker:
 
     async def _sifted(self, items: Sequence[SettlementItem], message: PrepareBatchInput) -> Sifted:
         """The items that pass together; who spoils a batch is set aside, the rest waits."""
-        sifted = await Sieve(self._passes).sift(items)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _SIFTING_SECONDS
+        sieve = Sieve(self._passes, patience=lambda: loop.time() < end)
+        sifted = await sieve.sift(items)
         for item in sifted.poison:
             await self._books.refuse(item, POISON)
             words = "any batch with it reverts: set aside, its neighbours go on"

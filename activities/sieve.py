@@ -31,9 +31,16 @@ class Sifted:
 class Sieve:
     """Bisects a batch that would revert. Good for one batch."""
 
-    def __init__(self, passes: Passes, most_calls: int = _MOST_CALLS) -> None:
+    def __init__(
+        self,
+        passes: Passes,
+        most_calls: int = _MOST_CALLS,
+        patience: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """patience: whether there is time for another question."""
         self._passes = passes
         self._left = most_calls
+        self._patience = patience
 
     async def sift(self, items: Sequence[SettlementItem]) -> Sifted:
         """Part the items. Sends nothing and writes nothing."""
@@ -59,7 +66,7 @@ class Sieve:
         while queue:
             part = queue.popleft()
             # One call is kept for asking about all that pass.
-            if self._left <= 1:
+            if self._left <= 1 or not self._patience():
                 found.unsure += part
             elif await self._ask(part):
                 passing.append(part)

@@ -101,3 +101,11 @@ async def test_sift__even_an_empty_batch_reverts__blames_no_item() -> None:
     found = await Sieve(Chain(set(), blocked=True).passes).sift(batch(3))
     assert found.blocked
     assert (found.good, found.poison, len(found.unsure)) == ([], [], 3)
+
+
+async def test_sift__no_time_left__leaves_the_rest_for_another_batch() -> None:
+    chain = Chain({1})
+    found = await Sieve(chain.passes, patience=lambda: chain.asked < 4).sift(batch(8))
+    assert found.poison == []
+    assert len(found.good) + len(found.unsure) == 8
+    assert chain.asked <= 5
