@@ -12,7 +12,8 @@ class SettlementAlarm(StrEnum):
     NO_ROLE, GAS_PRICE, GAS_MONEY: nothing can be sent. FEE_CEILING: sent, and may not offer more.
     NOT_TAKEN: no endpoint takes it. KEY_USED: the nonce went to a transaction that is not this
     batch's. REVERTED: a batch was mined and did nothing. POISON: an item that makes any batch
-    revert was set aside. VAULT_REFUSES: it would revert even an empty batch.
+    revert was set aside. VAULT_REFUSES: it would revert even an empty batch. UNSIGNED: the signer
+    refuses an item by itself, which is tried again later.
     """
 
     NO_ROLE = "NO_ROLE"
@@ -24,6 +25,7 @@ class SettlementAlarm(StrEnum):
     REVERTED = "REVERTED"
     POISON = "POISON"
     VAULT_REFUSES = "VAULT_REFUSES"
+    UNSIGNED = "UNSIGNED"
 
 
 RaiseAlarm = Callable[[SettlementAlarm, str, str], None]

@@ -25,6 +25,7 @@ from models.chain import Broadcast, BroadcastOutcome, Fees, TxReceipt
 from models.errors import SigningRefused, SourceUnavailable, UnknownOutcome
 from models.records import ItemState
 from models.requests import BlockRef, batch_prefix, settlement_workflow_id
+from models.verdict import UNSIGNED
 
 if TYPE_CHECKING:
     from clients.agreeing import AgreeingVault
@@ -116,7 +117,12 @@ class SettlementActivities:
             max_priority_fee=prepared.max_priority_fee,
             data=prepared.data,
         )
-        signed = await self._signer.sign(tx)
+        try:
+            signed = await self._signer.sign(tx)
+        except SigningRefused as refused:
+            if message.first and prepared.count == 1:
+                await self._set_aside(prepared.batch, refused)
+            raise
         return SignedBatch(
             batch=prepared.batch,
             raw=signed.raw,
@@ -124,6 +130,15 @@ class SettlementActivities:
             max_fee=prepared.max_fee,
             max_priority_fee=prepared.max_priority_fee,
         )
+
+    async def _set_aside(self, batch: str, refused: SigningRefused) -> None:
+        """An item above a limit of the signer must not hold up those behind it."""
+        taken = await self._items.of_batch(batch)
+        items = [item for item in taken if item.state is ItemState.SENT]
+        for item in items:
+            await self._books.refuse(item, UNSIGNED)
+            self._alarm(SettlementAlarm.UNSIGNED, item.request_id, refused.problem)
+        await self._books.tell(items)
 
     # --- send -----------------------------------------------------------------------------------
 

@@ -44,9 +44,13 @@ class PreparedBatch(Message):
 
 
 class SignBatchInput(Message):
-    """Sign these very bytes: pure, so signing twice gives the same transaction."""
+    """Sign these very bytes: pure, so signing twice gives the same transaction.
+
+    first: nothing was signed under this nonce yet, so an item that is refused can be set aside.
+    """
 
     prepared: PreparedBatch
+    first: bool = False
 
 
 class SignedBatch(Message):

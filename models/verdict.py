@@ -19,6 +19,9 @@ _UINT8 = 2**8
 MALFORMED = "MALFORMED"
 """Rejection of an item that no transaction can carry; nothing else of ours is named so."""
 
+UNSIGNED = "UNSIGNED"
+"""Rejection of an item that the signer refuses to sign for, alone: over a limit of its own."""
+
 POISON = "POISON"
 """Rejection of an item that makes any batch revert, asked or sent alone."""
 

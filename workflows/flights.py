@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.fees import bumped
 from activities.settlement import SettlementActivities
@@ -29,6 +29,7 @@ _DEARER = frozenset(
         BroadcastOutcome.UNDERPRICED,
     }
 )
+_REFUSED = "SigningRefused"
 _SMALLER = frozenset({BroadcastOutcome.TOO_BIG, BroadcastOutcome.REVERTS})
 
 
@@ -105,25 +106,29 @@ class Flights:
         """Have bytes for the fees at hand. False: the signer refuses, the nonce is free again."""
         if flight.signed and flight.signed[-1].max_fee == flight.prepared.max_fee:
             return True
-        message = SignBatchInput(prepared=flight.prepared)
+        message = SignBatchInput(prepared=flight.prepared, first=not flight.signed)
         try:
             signed = await workflow.execute_activity_method(
                 SettlementActivities.sign_batch, message, summary=_words(flight.prepared), **SIGN
             )
         except ActivityError as error:
-            return self._not_signed(flight, str(error.cause or error))
+            return self._not_signed(flight, error)
         # Of what it replaces, only the hash is needed: the bytes would not fit into the next run.
         others = (old for old in flight.signed if old.tx_hash != signed.tx_hash)
         older = tuple(_hash_only(old) for old in others)
         self._keep(flight, flight.prepared, (*older, signed))
         return True
 
-    def _not_signed(self, flight: BatchInFlight, why: str) -> bool:
+    def _not_signed(self, flight: BatchInFlight, error: ActivityError) -> bool:
         """What was sent already is looked after with the bytes there are, never forgotten."""
+        why = str(error.cause or error)
         workflow.logger.error("batch_not_signed", extra={"batch": flight.prepared.batch})
         if not flight.signed:
             # Its items are in no batch in flight any more: the next sweep returns them.
             self.waiting_for = f"the signer ({why})"
+            if isinstance(error.cause, ApplicationError) and error.cause.type == _REFUSED:
+                self._shrink(flight.prepared)
+                self.returned = flight.prepared.count == 1  # that item is set aside by now
             return False
         self._notes[flight.prepared.batch] = f"keeps its fees, the signer refuses more ({why})"
         self._keep(flight, _with_fees_of(flight.prepared, flight.signed[-1]), flight.signed)
@@ -153,10 +158,13 @@ class Flights:
     def _resize(self, prepared: PreparedBatch, sent: SendBatchResult) -> None:
         """Halve what did not pass as a whole, grow again with what did."""
         if sent.reverted or sent.outcome in _SMALLER:
-            self.size = max(1, min(self.size, prepared.count // 2))
-            self.split = prepared.count > 1
+            self._shrink(prepared)
         elif sent.mined and prepared.count:
             self.size = min(self._options.limit, self.size * 2)
+
+    def _shrink(self, prepared: PreparedBatch) -> None:
+        self.size = max(1, min(self.size, prepared.count // 2))
+        self.split = prepared.count > 1
 
     async def _next_try(self, flight: BatchInFlight, sent: SendBatchResult) -> bool:
         """What to send next under this nonce. True: nothing, it is free for another batch."""

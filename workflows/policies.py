@@ -90,6 +90,7 @@ SIGN = Options(
         initial_interval=timedelta(milliseconds=200),
         maximum_interval=timedelta(seconds=5),
         maximum_attempts=5,
+        non_retryable_error_types=["SigningRefused"],
     ),
 )
 """Signing: a batch that the signer refuses gives its nonce back instead of blocking those above."""

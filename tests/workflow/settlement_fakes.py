@@ -53,6 +53,7 @@ class FakeSettler:
         self.gate.set()
         self.refuse_to_sign: set[int] = set()
         self.refuse_above = 10**9
+        self.most_items = 10**9
         self.retired = False
         self.returning = False
         self.prepared: list[PrepareBatchInput] = []
@@ -91,6 +92,9 @@ class FakeSettler:
         prepared = message.prepared
         if prepared.nonce in self.refuse_to_sign or prepared.max_fee > self.refuse_above:
             raise ApplicationError("not signed: no settlement", type="SigningRefused")
+        if prepared.count > self.most_items:
+            self.pending += prepared.count
+            raise ApplicationError("not signed: too much", type="SigningRefused")
         self.signed.append(prepared)
         name = f"{prepared.nonce}@{prepared.max_fee}"
         return SignedBatch(

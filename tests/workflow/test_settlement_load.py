@@ -31,6 +31,15 @@ async def test_batch__refused_as_a_whole__is_halved_at_once_and_grows_again(
     assert [message.count for message in settler.sent] == [50, 25, 12, 24, 14]
 
 
+async def test_batch__too_much_for_the_signer__is_halved_until_it_signs(bench: Bench) -> None:
+    settler = bench.settler
+    settler.pending, settler.most_items = 50, 20
+    await bench.start(sweep_seconds=3600.0, max_in_flight=1)
+    await eventually(lambda: sum(message.count for message in settler.sent) == 50)
+    assert settler.sent[0].count == 12
+    assert max(message.count for message in settler.sent) <= 20
+
+
 async def test_batch__of_one_refused_for_its_size__waits_for_the_sweep(bench: Bench) -> None:
     bench.settler.pending = 1
     bench.settler.answers = [TOO_BIG]

@@ -3,13 +3,15 @@
 from typing import Any
 
 from activities.alarms import SettlementAlarm
+from bronco.devchain import SETTLER, dev_key
+from clients.keys import SettlePolicy, SignedTx, UnsignedTx, plain_signer
 from models.chain import BroadcastOutcome
 from models.records import ItemState
 from models.requests import VaultRequest
-from models.verdict import POISON
+from models.verdict import POISON, UNSIGNED
 from tests.integration.settlement.hostile import make_hostile
 from tests.integration.settlement.rig import Rig, filled, settled_once
-from tests.integration.vault.desk import DOLLAR
+from tests.integration.vault.desk import DOLLAR, SHARE
 
 
 async def one_hostile(rig: Rig, position: int, count: int) -> tuple[VaultRequest, list[Any]]:
@@ -66,6 +68,36 @@ async def test_vault__reverts_any_batch__blames_no_item_and_waits(rig: Rig) -> N
     await rig.start()
     await settled_once(rig, requests)
     assert await rig.nonce() == nonce + 1
+
+
+async def test_item__above_a_limit_of_the_signer__waits_alone_until_it_is_raised(
+    rig: Rig,
+) -> None:
+    large = await rig.desk.deposit(rig.desk.bob, 2_000 * DOLLAR)
+    await rig.filled(large, shares=5)
+    small = await filled(rig, 3)
+    bound = Replaceable(rig, max_shares=4 * SHARE)
+    unbound, rig.signer = rig.signer, bound  # type: ignore[assignment]
+    async with rig.another_worker():
+        await rig.start()
+        await rig.until(ItemState.MINED, *small)
+        (refused,) = await rig.until(ItemState.REJECTED, large)
+        assert refused.rejection == UNSIGNED
+        assert SettlementAlarm.UNSIGNED in rig.alarmed()
+        bound.signer = unbound
+        await rig.until(ItemState.MINED, large)
+
+
+class Replaceable:
+    """A signer with limits of its own, until another one takes its place."""
+
+    def __init__(self, rig: Rig, **limits: int) -> None:
+        policy = SettlePolicy(chain_id=rig.desk.chain.chain_id, vault=rig.desk.address, **limits)
+        self.signer = plain_signer(dev_key(SETTLER), policy)
+        self.address = rig.address
+
+    async def sign(self, tx: UnsignedTx) -> SignedTx:
+        return await self.signer.sign(tx)
 
 
 class Says:
