@@ -12,7 +12,13 @@ from redis.asyncio import Redis
 from temporalio import workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    UnsandboxedWorkflowRunner,
+    Worker,
+)
 
 from activities.control import ControlActivities
 from api.switch import TradingSwitch
@@ -56,6 +62,24 @@ class SleepingOrder:
         return self.woken_at
 
 
+class _Busy(Interceptor, ActivityInboundInterceptor):
+    """Counts the short activities that run: one of a terminated control may still write a hold."""
+
+    def __init__(self) -> None:
+        self.running = 0
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        self.next = next
+        return self
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        self.running += 1
+        try:
+            return await self.next.execute_activity(input)
+        finally:
+            self.running -= 1
+
+
 class ControlRig:
     """Control of the whole run; every test leaves it without a workflow, a hold or a lease."""
 
@@ -68,6 +92,7 @@ class ControlRig:
         self._workers: AsyncExitStack | None = None
         self._attempts = itertools.count(1)
         self._probe = new_request_id()
+        self._busy = _Busy()
 
     @classmethod
     @asynccontextmanager
@@ -101,6 +126,7 @@ class ControlRig:
                 activities.wake_held,
             ],
             workflow_runner=sandbox(),
+            interceptors=[self._busy],
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         )
 
@@ -128,6 +154,7 @@ class ControlRig:
         """End control and leave no hold behind for the next test."""
         with suppress(RPCError):
             await self.control.terminate()
+        await eventually(lambda: self._busy.running == 0)
         async with Redis.from_url(self.settings.redis.url.get_secret_value()) as redis:
             await redis.flushall()
         newest = max((row.set_version for row in await self.store.holds.active()), default=0)
