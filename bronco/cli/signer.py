@@ -2,11 +2,16 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bronco.cli.output import write
+from bronco.cli.output import write, write_json, write_table
+from bronco.cli.trading import Json
+
+if TYPE_CHECKING:
+    from bronco.signing import SignerSettings
+    from clients.wire import SignerStatus
 
 _PANEL = "Run"
 _NEW = "file that must not exist yet"
@@ -39,6 +44,7 @@ def register(app: typer.Typer) -> None:
     signer.callback(invoke_without_command=True)(serve)
     signer.command("new-keystore")(new_keystore)
     signer.command("new-token")(new_token)
+    signer.command()(status)
     app.add_typer(signer, name="signer", rich_help_panel=_PANEL)
 
 
@@ -106,6 +112,34 @@ def new_token(
     from clients.private import new_secret, write_private
 
     write_private(file, new_secret() + "\n", "token file")
+
+
+def status(as_json: Json = False) -> None:
+    """Ask the signer of BRONCO_SIGNER_URL who it is, and how much of the hour is used.
+
+    USDT and shares are in units: 10^6 and 10^18 to one.
+    """
+    from bronco.settings import load_section
+    from bronco.signing import SignerSettings
+
+    found = asyncio.run(_status(load_section(SignerSettings)))
+    if as_json:
+        write_json(found)
+        return
+    write(f"{found.address} signs for vault {found.vault} on chain {found.chain_id}")
+    write(f"since its start: {found.signed} signed, {found.refused} refused")
+    rows = [(what, used, found.allowed[what]) for what, used in found.used.items()]
+    write_table("In the last hour", ("what", "used", "allowed"), rows)
+
+
+async def _status(where: "SignerSettings") -> "SignerStatus":
+    from workers.clients import settler
+
+    signer = settler(where)
+    try:
+        return await signer.status()
+    finally:
+        await signer.close()
 
 
 def _password(file: Path | None) -> str:

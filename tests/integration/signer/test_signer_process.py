@@ -1,6 +1,7 @@
 """The signer as its operator meets it: it starts, says who it is, is killed, and ends clean."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -269,6 +270,18 @@ async def test_signer__cannot_start__says_so_in_one_line(tmp_path: Path) -> None
     assert code == 1
     assert error.startswith("bronco: setting BRONCO_CHAIN_VAULT: is missing")
     assert len(error.splitlines()) == 1
+
+
+async def test_signer__asked_for_its_status__says_what_of_the_hour_is_used(
+    signer: SignerRig,
+) -> None:
+    argv = [*signer.process.program.argv[:4], "status", "--json"]
+    process = await asyncio.create_subprocess_exec(
+        *argv, env=os.environ | signer.settings, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    found = json.loads(out)
+    assert (found["address"], found["allowed"]["usdt"]) == (ADDRESS, str(20_000 * USDT))
 
 
 async def start(rig: SignerRig, **changes: str) -> tuple[int | None, str]:
