@@ -17,7 +17,7 @@ define SETUP
 @$(PYTHON) -m tools.bootstrap
 endef
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test soak lint clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,10 @@ demo: ## Play every scene on a real stack; ONCE=1 ends by itself, JSON=file writ
 test: ## Run all tests, cheapest first; K=expr narrows, ARGS=... goes to pytest
 	$(SETUP) test
 	@exec $(BIN)/pytest $(if $(K),-k "$(K)") $(ARGS)
+
+soak: ## Run the long variants of the tests
+	$(SETUP) test
+	@exec $(BIN)/pytest -m soak $(ARGS)
 
 lint: ## Check style, imports, types and the house rules
 	$(SETUP) lint
