@@ -24,7 +24,8 @@ ADMIN, SETTLER, GUARDIAN, TREASURER, FIRST_USER = 0, 1, 2, 3, 4
 USDT_UNIT = 10**6
 _ANSWER = 10**8
 """Feeds for US dollars have 8 decimals: https://docs.chain.link/data-feeds/price-feeds"""
-_CONTRACTS = ("BroncoVault", "ShareToken", "DevUSDT", "DevFeed")
+_LIBRARIES = ("Approvals", "AssetChecks", "VaultViews")
+_CONTRACTS = (*_LIBRARIES, "BroncoVault", "ShareToken", "DevUSDT", "DevFeed", "Timelock")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class DevChainPlan:
     min_lifetime_seconds: int = 600
     max_lifetime_seconds: int = 30 * 86_400
     admin_delay_seconds: int = 0
+    mint_cap: int = 2**96 - 1
+    pay_cap: int = 2**96 - 1
+    cap_window_seconds: int = 86_400
+    return_limit: int = 2**128 - 1
+    timelock_seconds: int = 0
+    """Above 0: a timelock with this delay is the vault's admin and configures it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class DevChain:
     treasurer: str
     users: tuple[str, ...]
     block_number: int
+    timelock: str = ""
+    """Admin of the vault where the plan has one; "": the admin account itself."""
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -131,10 +140,17 @@ class Deployment:
         usdt = self._create("DevUSDT")
         feeds = {s: self._create("DevFeed", f"{s} / USD", 8, p) for s, p in plan.stocks.items()}
         feeds["USDT"] = self._create("DevFeed", "USDT / USD", 8, _ANSWER)
-        vault = self._create("BroncoVault", self._terms(usdt))
+        # What the vault calls may come after it: its address is known, and nobody calls it before.
+        after = 1 + len(plan.stocks)
+        libraries = {name: self._foretold(after + i) for i, name in enumerate(_LIBRARIES)}
+        timelock = self._foretold(after + len(_LIBRARIES)) if plan.timelock_seconds else ""
+        terms = self._terms(usdt, timelock or dev_address(ADMIN))
+        vault = self._create("BroncoVault", terms, libraries=libraries)
         shares = {s: self._create("ShareToken", f"{s} share", s, vault) for s in plan.stocks}
+        for name in _LIBRARIES:
+            self._create(name)
+        self._govern(timelock, vault, self._settings(shares, feeds, timelock))
         users = tuple(dev_address(FIRST_USER + i) for i in range(plan.users))
-        self._configure(vault, shares, feeds)
         self._give_money(usdt, vault, users)
         return DevChain(
             chain_id=chain_id,
@@ -148,23 +164,50 @@ class Deployment:
             treasurer=dev_address(TREASURER),
             users=users,
             block_number=0,
+            timelock=timelock,
         )
 
-    def _terms(self, usdt: str) -> tuple[object, ...]:
+    def _terms(self, usdt: str, admin: str) -> tuple[object, ...]:
         plan = self._plan
         lifetimes = (plan.min_lifetime_seconds, plan.max_lifetime_seconds)
         clocks = (plan.admin_delay_seconds, plan.settle_grace_seconds, *lifetimes)
-        return (usdt, dev_address(ADMIN), *clocks, plan.min_deposit, plan.fee_bps, plan.floor)
+        return (usdt, admin, *clocks, plan.min_deposit, plan.fee_bps, plan.floor)
 
-    def _configure(self, vault: str, shares: dict[str, str], feeds: dict[str, str]) -> None:
-        roles = {"SETTLER": SETTLER, "GUARDIAN": GUARDIAN, "TREASURER": TREASURER, "CONFIG": ADMIN}
-        for role, index in roles.items():
-            role_id = keccak(text=f"{role}_ROLE")
-            self._call("BroncoVault", vault, "grantRole", role_id, dev_address(index))
-        plan = self._plan
+    def _settings(
+        self, shares: dict[str, str], feeds: dict[str, str], timelock: str
+    ) -> list[tuple[str, tuple[object, ...]]]:
+        """Calls of the vault's admin: roles, assets, caps."""
+        holders = {"SETTLER": SETTLER, "GUARDIAN": GUARDIAN, "TREASURER": TREASURER}
+        roles = {name: dev_address(index) for name, index in holders.items()}
+        roles["CONFIG"] = timelock or dev_address(ADMIN)
+        plan, calls = self._plan, list[tuple[str, tuple[object, ...]]]()
+        for role, holder in roles.items():
+            calls.append(("grantRole", (keccak(text=f"{role}_ROLE"), holder)))
         for symbol, token in shares.items():
             terms = (plan.heartbeat_seconds, plan.band_bps, plan.gap_bps, True)
-            self._call("BroncoVault", vault, "configureAsset", token, feeds[symbol], *terms)
+            calls.append(("configureAsset", (token, feeds[symbol], *terms)))
+        caps = (plan.mint_cap, plan.pay_cap, plan.cap_window_seconds)
+        calls.append(("configureCaps", (caps, plan.return_limit)))
+        return calls
+
+    def _govern(
+        self, timelock: str, vault: str, calls: list[tuple[str, tuple[object, ...]]]
+    ) -> None:
+        """Make the calls, through the timelock if there is one; its delay begins after them."""
+        if not timelock:
+            for function, args in calls:
+                self._call("BroncoVault", vault, function, *args)
+            return
+        admin = dev_address(ADMIN)
+        self._create("Timelock", 0, [admin], [admin])
+        abi, own = self._contracts["BroncoVault"], self._contracts["Timelock"]
+        data = [bytes.fromhex(abi.calldata(function, *args)[2:]) for function, args in calls]
+        delay = own.calldata("updateDelay", self._plan.timelock_seconds)
+        data.append(bytes.fromhex(delay[2:]))
+        targets = [vault] * len(calls) + [timelock]
+        batch = (targets, [0] * len(data), data, bytes(32), bytes(32))
+        self._call("Timelock", timelock, "scheduleBatch", *batch, 0)
+        self._call("Timelock", timelock, "executeBatch", *batch)
 
     def _give_money(self, usdt: str, vault: str, users: tuple[str, ...]) -> None:
         plan = self._plan
@@ -173,18 +216,19 @@ class Deployment:
         for user in users:
             self._call("DevUSDT", usdt, "mint", user, plan.user_usdt)
 
-    def _create(self, contract: str, *args: object) -> str:
-        address = str(get_create_address(account_of(dev_key(ADMIN)).address, Nonce(self._at)))
-        self._enqueue("", self._contracts[contract].creation(*args), contract)
+    def _create(self, contract: str, *args: object, libraries: dict[str, str] | None = None) -> str:
+        address = self._foretold(0)
+        self._enqueue("", self._contracts[contract].creation(*args, libraries=libraries), contract)
         return address
 
     def _call(self, contract: str, to: str, function: str, *args: object) -> None:
         data = self._contracts[contract].calldata(function, *args)
         self._enqueue(to, data, f"{contract}.{function}")
 
-    @property
-    def _at(self) -> int:
-        return self._nonce + len(self.steps)
+    def _foretold(self, steps: int) -> str:
+        """Address of the contract that is created so many steps from here."""
+        nonce = self._nonce + len(self.steps) + steps
+        return str(get_create_address(account_of(dev_key(ADMIN)).address, Nonce(nonce)))
 
     def _enqueue(self, to: str, data: str, what: str) -> None:
         self.steps.append(Step(what, to, data))

@@ -121,6 +121,10 @@ class Revm:
         """Raw answer of a view."""
         return self._evm.message_call(dev_address(ADMIN), to, data)
 
+    def nonce(self, who: str) -> int:
+        """Transactions the account has sent."""
+        return self._evm.basic(who).nonce
+
     def word(self, address: str, slot: int) -> int:
         """One word of a contract's storage."""
         return self._evm.storage(address, slot)
