@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)("solc");
-const SHIPPED = ["BroncoVault", "ShareToken", "DevUSDT", "DevFeed"];
+const LIBRARIES = ["Approvals", "AssetChecks", "VaultViews"];
+const OURS = ["BroncoVault", "ShareToken", "EligibilityList", "Timelock"];
+const SHIPPED = [...LIBRARIES, ...OURS, "DevUSDT", "DevFeed"];
 // https://eips.ethereum.org/EIPS/eip-170
 const CODE_LIMIT = 24576;
 
@@ -28,12 +30,12 @@ const input = {
   sources: sources("src", "src/"),
   settings: {
     viaIR: true,
-    optimizer: { enabled: true, runs: 1000 },
+    optimizer: { enabled: true, runs: 200 },
     evmVersion: "cancun",
     // No source hash at the end of the code: the same sources give the same bytes everywhere.
     metadata: { appendCBOR: false, bytecodeHash: "none" },
     outputSelection: {
-      "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
+      "*": { "*": ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
     },
   },
 };
@@ -58,8 +60,15 @@ for (const name of SHIPPED) {
   const built = contracts[name];
   const size = built.evm.deployedBytecode.object.length / 2;
   if (size > CODE_LIMIT) throw new Error(`${name}: ${size} bytes of code, the chain's limit is ${CODE_LIMIT}`);
-  const text =
-    JSON.stringify({ name, compiler: solc.version(), abi: built.abi, bytecode: `0x${built.evm.bytecode.object}` }, null, 1) + "\n";
+  const { object, linkReferences } = built.evm.bytecode;
+  // Where a library's address goes: its name and the offsets of its 20 bytes in the creation code.
+  const links = Object.fromEntries(
+    Object.values(linkReferences).flatMap((file) =>
+      Object.entries(file).map(([library, places]) => [library, places.map((place) => place.start)]),
+    ),
+  );
+  const parts = { name, compiler: solc.version(), abi: built.abi, links, bytecode: `0x${object}` };
+  const text = JSON.stringify(parts, null, 1) + "\n";
   const path = join(here, "..", "clients", "abi", `${name}.json`);
   if (check) {
     const same = existsSync(path) && readFileSync(path, "utf8") === text;

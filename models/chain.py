@@ -32,6 +32,8 @@ class Rejection(IntEnum):
     STALE_REFERENCE = 8
     BAND = 9
     PAYOUT = 10
+    CAP = 11
+    RETURN_LIMIT = 12
 
 
 class RejectionKind(StrEnum):
@@ -48,6 +50,8 @@ REJECTION_KINDS: Mapping[Rejection, RejectionKind] = {
     Rejection.STALE_REFERENCE: RejectionKind.RETRY,
     # The reference follows the market, so a fill outside the band today may be inside tomorrow.
     Rejection.BAND: RejectionKind.RETRY,
+    # What was used of the window drains away; approvals go past it at once.
+    Rejection.CAP: RejectionKind.RETRY,
     Rejection.ALREADY_ENDED: RejectionKind.LOST,
     Rejection.ID_MISMATCH: RejectionKind.OPERATOR,
     Rejection.CONFLICT: RejectionKind.OPERATOR,
@@ -55,6 +59,8 @@ REJECTION_KINDS: Mapping[Rejection, RejectionKind] = {
     Rejection.FEE: RejectionKind.OPERATOR,
     Rejection.LIMIT: RejectionKind.OPERATOR,
     Rejection.PAYOUT: RejectionKind.OPERATOR,
+    # Only M-of-N approvals give back that much.
+    Rejection.RETURN_LIMIT: RejectionKind.OPERATOR,
 }
 
 

@@ -1,7 +1,7 @@
 """Encoding and decoding by ABI, straight on eth-abi: no provider, no network, no surprises."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -37,10 +37,17 @@ class DecodedEvent(NamedTuple):
 class ContractAbi:
     """One contract's ABI and creation code."""
 
-    def __init__(self, name: str, abi: Sequence[dict[str, Any]], bytecode: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        abi: Sequence[dict[str, Any]],
+        bytecode: str,
+        links: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         self.name = name
         self.abi = list(abi)
         self.bytecode = bytecode
+        self._links = dict(links or {})
         self._functions = {entry["name"]: entry for entry in _of_type(abi, "function")}
         self._selectors = {
             name: bytes(function_abi_to_4byte_selector(entry))  # type: ignore[arg-type]
@@ -54,10 +61,28 @@ class ContractAbi:
         inputs = _types(self._functions[function]["inputs"])
         return "0x" + (self._selectors[function] + encode(inputs, args)).hex()
 
-    def creation(self, *args: Any) -> str:
-        """Creation code with constructor arguments, 0x hex."""
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Names of the libraries that must be deployed before it."""
+        return tuple(sorted(self._links))
+
+    def creation(self, *args: Any, libraries: Mapping[str, str] | None = None) -> str:
+        """Creation code with constructor arguments, 0x hex. libraries: address by name.
+
+        Raises:
+            KeyError: a library that it calls has no address.
+        """
         inputs = [i for entry in _of_type(self.abi, "constructor") for i in entry["inputs"]]
-        return self.bytecode + encode(_types(inputs), args).hex()
+        return self._linked(libraries or {}) + encode(_types(inputs), args).hex()
+
+    def _linked(self, libraries: Mapping[str, str]) -> str:
+        code = self.bytecode
+        for name, places in self._links.items():
+            for place in places:
+                # Two characters a byte, after "0x"; an address is 20 bytes.
+                start = 2 + 2 * place
+                code = code[:start] + libraries[name][2:].lower() + code[start + 40 :]
+        return code
 
     def decode_call(self, calldata: str) -> tuple[str, tuple[Any, ...]]:
         """Function name and arguments of calldata.
@@ -129,7 +154,7 @@ class ContractAbi:
 def load_contract(name: str) -> ContractAbi:
     """The contract as built and shipped."""
     built = json.loads(files("clients.abi").joinpath(f"{name}.json").read_text("utf-8"))
-    return ContractAbi(built["name"], built["abi"], built["bytecode"])
+    return ContractAbi(built["name"], built["abi"], built["bytecode"], built["links"])
 
 
 def _of_type(abi: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

@@ -5,9 +5,12 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {AccessControlDefaultAdminRules} from
     "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
+import {Approvals} from "./Approvals.sol";
+import {AssetChecks} from "./AssetChecks.sol";
 import {IPriceFeed} from "./IPriceFeed.sol";
 import {ShareToken} from "./ShareToken.sol";
 import {VaultTypes} from "./VaultTypes.sol";
+import {VaultViews} from "./VaultViews.sol";
 
 /// @title VaultConfig
 /// @notice Who may do what, which assets there are, and what the reference price of one is.
@@ -33,9 +36,15 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
     uint16 internal _feeBps;
     /// @notice Assets are numbered 1, 2, 3…
     uint16 public assetCount;
+    uint128 internal _returnLimit;
+    Caps internal _caps;
+    Usage internal _usage;
+    /// @notice Who may hold shares, an IEligibility; zero: everybody.
+    address public eligibility;
 
-    mapping(uint256 assetId => Asset) internal _assets;
+    VaultViews.Book internal _book;
     mapping(address token => uint16) internal _assetIds;
+    Approvals.Signers internal _approvers;
 
     constructor(IERC20Metadata usdt_, address admin, uint48 adminDelay)
         AccessControlDefaultAdminRules(adminDelay, admin)
@@ -78,19 +87,13 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
         uint16 gapBps,
         bool open
     ) external onlyRole(CONFIG_ROLE) {
-        if (token.vault() != address(this)) revert InvalidConfig("share token of another vault");
-        if (token.decimals() != 18) revert InvalidConfig("share token decimals");
-        if (heartbeat == 0) revert InvalidConfig("heartbeat");
-        if (bandBps == 0 || bandBps >= BPS) revert InvalidConfig("band");
-        if (gapBps == 0 || gapBps >= BPS) revert InvalidConfig("gap");
-        uint8 feedDecimals = feed.decimals();
-        if (feedDecimals > 18) revert InvalidConfig("feed decimals");
+        uint8 feedDecimals = AssetChecks.check(token, feed, heartbeat, bandBps, gapBps);
         uint16 assetId = _assetIds[address(token)];
         if (assetId == 0) {
             assetId = ++assetCount;
             _assetIds[address(token)] = assetId;
         }
-        _assets[assetId] =
+        _book.assets[assetId] =
             Asset(address(token), heartbeat, bandBps, gapBps, feedDecimals, open, address(feed));
         emit AssetConfigured(
             address(token), address(feed), feedDecimals, heartbeat, bandBps, gapBps, open
@@ -105,6 +108,38 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
         _setTerms(minDeposit, feeBps, floor);
     }
 
+    /// @notice Set what settlers may do without approvals; at first nothing.
+    /// @param caps Per window; see Caps.
+    /// @param returnLimit Most that one item may give back to its owner, in USDT units; shares at the
+    /// reference price. The largest number: no limit.
+    function configureCaps(Caps calldata caps, uint128 returnLimit) external onlyRole(CONFIG_ROLE) {
+        if (caps.window == 0) revert InvalidConfig("window");
+        // What was used until now drained at the old rate.
+        _usage = _usageNow();
+        (_caps, _returnLimit) = (caps, returnLimit);
+        emit CapsConfigured(caps.minted, caps.paid, caps.window, returnLimit);
+    }
+
+    /// @notice Let a list decide who may hold shares; zero: everybody may.
+    /// @dev Asked at requests, at mints and by the share tokens at transfers. Money is never held by
+    /// it: refunds, reclaims and claims of USDT go to whom they belong.
+    function configureEligibility(address list) external onlyRole(CONFIG_ROLE) {
+        if (list != address(0) && list.code.length == 0) revert InvalidConfig("eligibility list");
+        eligibility = list;
+        emit EligibilityConfigured(list);
+    }
+
+    /// @notice Replace who may approve what settlers may not do alone; every signature given before
+    /// is void.
+    /// @param signers Strictly ascending.
+    /// @param threshold How many must sign.
+    function configureApprovers(address[] calldata signers, uint8 threshold)
+        external
+        onlyRole(DEFAULT_ADMIN_ROLE)
+    {
+        Approvals.configure(_approvers, signers, threshold);
+    }
+
     function _setTerms(uint128 minDeposit, uint16 feeBps, uint128 floor) internal {
         if (minDeposit == 0) revert InvalidConfig("minimum deposit");
         if (feeBps > MAX_FEE_BPS) revert InvalidConfig("fee");
@@ -114,20 +149,36 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
 
     // ------------------------------------------------------------------ reading
 
+    /// @notice The caps, what of them is used now, and the most that one item may give back.
+    function capsNow() external view returns (Caps memory caps, Usage memory used, uint128 returnLimit) {
+        return (_caps, _usageNow(), _returnLimit);
+    }
+
+    /// @notice Epoch of the approvers, and how many of them must sign.
+    function approvers() external view returns (uint64 epoch, uint8 threshold) {
+        return (_approvers.epoch, _approvers.threshold);
+    }
+
+    /// @notice Whether the account may approve now.
+    function isApprover(address account) external view returns (bool) {
+        uint64 epoch = _approvers.epochOf[account];
+        return epoch != 0 && epoch == _approvers.epoch;
+    }
+
     /// @notice How the asset is configured; all zero when it is not listed.
     function assetOf(address token) external view returns (Asset memory) {
-        return _assets[_assetIds[token]];
+        return _book.assets[_assetIds[token]];
     }
 
     /// @notice The asset's token by its number.
     function assetAt(uint256 assetId) external view returns (address) {
-        return _assets[assetId].token;
+        return _book.assets[assetId].token;
     }
 
     /// @notice The reference price in USDT units per whole share, USD taken 1:1.
     /// @return price 0 when the feed gives no usable answer.
     function referencePrice(address token) external view returns (uint256 price) {
-        return _reference(_assets[_assetIds[token]]);
+        return _reference(_book.assets[_assetIds[token]]);
     }
 
     /// @dev 0 = no reference: the call failed, its data is short, or the answer is not positive,
@@ -144,5 +195,25 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
         if (updatedAt > block.timestamp || block.timestamp - updatedAt > asset.heartbeat) return 0;
         uint256 price = (uint256(answer) * 10 ** usdtDecimals) / 10 ** asset.feedDecimals;
         return price < MAX_REFERENCE ? price : 0;
+    }
+
+    /// @dev Used so much less than at the last settlement as drained since, at cap / window a second.
+    function _usageNow() internal view returns (Usage memory used) {
+        used = _usage;
+        uint256 elapsed = block.timestamp - used.time;
+        used.time = uint64(block.timestamp);
+        Caps memory caps = _caps;
+        if (caps.window == 0) return used;
+        used.minted = _drained(used.minted, caps.minted, elapsed, caps.window);
+        used.paid = _drained(used.paid, caps.paid, elapsed, caps.window);
+    }
+
+    function _drained(uint256 used, uint256 cap, uint256 elapsed, uint256 window)
+        private
+        pure
+        returns (uint96)
+    {
+        uint256 gone = (cap * elapsed) / window;
+        return uint96(gone < used ? used - gone : 0);
     }
 }

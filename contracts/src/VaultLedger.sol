@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Eligibility} from "./Eligibility.sol";
 import {VaultConfig} from "./VaultConfig.sol";
 
 /// @title VaultLedger
@@ -15,14 +16,6 @@ import {VaultConfig} from "./VaultConfig.sol";
 abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    /// @dev One entry of the queue of owed payouts, keyed by request number.
-    struct Debt {
-        address recipient;
-        uint64 next;
-        // ---
-        uint128 amount;
-    }
-
     uint128 internal _escrowUsdt;
     uint128 internal _claimableUsdt;
     uint128 internal _owedTotal;
@@ -31,7 +24,6 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
     uint64 internal _owedHead;
     uint64 internal _owedTail;
 
-    mapping(uint256 n => Debt) internal _debts;
     /// @notice What `account` can take with `claim`.
     mapping(address token => mapping(address account => uint256)) public claimable;
 
@@ -86,7 +78,7 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
 
     /// @notice What the payout of request `n` still lacks.
     function owedOf(uint256 n) external view returns (uint256) {
-        return _debts[n].amount;
+        return _book.debts[n].amount;
     }
 
     function _freeUsdt() internal view returns (uint256) {
@@ -106,6 +98,8 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
     function _claim(address token, address account, address to) private returns (uint256 amount) {
         amount = claimable[token][account];
         if (amount == 0) revert NothingToClaim(token, account);
+        // Shares only: money goes to whom it belongs, whoever may hold shares.
+        if (token != address(usdt) && !Eligibility.allows(eligibility, to)) revert NotEligible(to);
         claimable[token][account] = 0;
         if (token == address(usdt)) _claimableUsdt -= uint128(amount);
         IERC20(token).safeTransfer(to, amount);
@@ -122,16 +116,20 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
 
     /// @dev Deliver, or let the account claim: one unwilling token must not hold up a batch.
     function _push(address token, address to, uint256 amount, uint256 n) internal {
-        if (IERC20(token).trySafeTransfer(to, amount)) return;
+        if (!IERC20(token).trySafeTransfer(to, amount)) _credit(token, to, amount, n);
+    }
+
+    /// @dev The vault holds `amount` for the account from now on.
+    function _credit(address token, address to, uint256 amount, uint256 n) internal {
         claimable[token][to] += amount;
         if (token == address(usdt)) _claimableUsdt += uint128(amount);
         emit ClaimCredited(token, to, amount, n);
     }
 
     function _owe(uint256 n, address recipient, uint128 amount) private {
-        _debts[n] = Debt(recipient, 0, amount);
+        _book.debts[n] = Debt(recipient, 0, amount);
         if (_owedHead == 0) _owedHead = uint64(n);
-        else _debts[_owedTail].next = uint64(n);
+        else _book.debts[_owedTail].next = uint64(n);
         _owedTail = uint64(n);
         _owedTotal += amount;
         emit Owed(n, recipient, amount);
@@ -148,15 +146,15 @@ abstract contract VaultLedger is VaultConfig, ReentrancyGuardTransient {
 
     function _payHead(uint256 free) private returns (uint128 part) {
         uint256 n = _owedHead;
-        Debt memory debt = _debts[n];
+        Debt memory debt = _book.debts[n];
         part = free < debt.amount ? uint128(free) : debt.amount;
         if (part == 0) return 0;
         _owedTotal -= part;
         if (part == debt.amount) {
             _owedHead = debt.next;
-            delete _debts[n];
+            delete _book.debts[n];
         } else {
-            _debts[n].amount = debt.amount - part;
+            _book.debts[n].amount = debt.amount - part;
         }
         _push(address(usdt), debt.recipient, part, n);
         emit OwedPaid(n, debt.recipient, part, debt.amount - part);

@@ -4,7 +4,10 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Approvals} from "./Approvals.sol";
+import {Eligibility} from "./Eligibility.sol";
 import {VaultLedger} from "./VaultLedger.sol";
+import {VaultViews} from "./VaultViews.sol";
 
 /// @title VaultRequests
 /// @notice What users do: ask for shares, ask for money, change their mind; and how requests are read.
@@ -24,7 +27,6 @@ abstract contract VaultRequests is VaultLedger {
 
     /// @notice Number of the newest request; the first is 1.
     uint64 public count;
-    mapping(uint256 n => Request) internal _requests;
 
     constructor(uint64 settleGrace_, uint64 minLifetime_, uint64 maxLifetime_) {
         // Longer than any market closure or outage that a filled order has to survive.
@@ -104,40 +106,46 @@ abstract contract VaultRequests is VaultLedger {
 
     /// @notice Ask once for the request to be cancelled; what is already filled is settled all the same.
     function requestCancel(uint256 n) external {
-        Request storage request_ = _ownOpen(n);
-        if (request_.cancelRequested) revert CancelAlreadyRequested(n);
-        request_.cancelRequested = true;
-        emit CancelRequested(n, _idOf(n, request_), msg.sender);
+        Request storage request_ = _open(n);
+        if (request_.owner != msg.sender) revert NotRequestOwner(n, msg.sender);
+        _cancel(n, request_, _idOf(n, request_));
+    }
+
+    /// @notice `requestCancel` for the owner, who signed EIP-712 Cancel(n, id, deadline) and pays no
+    /// gas. Anyone may call; contracts sign by ERC-1271.
+    function requestCancelFor(uint256 n, uint64 deadline, bytes calldata signature) external {
+        Request storage request_ = _open(n);
+        bytes32 id = _idOf(n, request_);
+        Approvals.checkCancel(request_.owner, n, id, deadline, signature);
+        _cancel(n, request_, id);
     }
 
     // ------------------------------------------------------------------ reading
 
     /// @notice The id of request `n`; 0 when there is none.
     function idOf(uint256 n) external view returns (bytes32) {
-        return n == 0 || n > count ? bytes32(0) : _idOf(n, _requests[n]);
+        return n == 0 || n > count ? bytes32(0) : _idOf(n, _book.requests[n]);
     }
 
     /// @notice Request `n`; all zero when there is none.
-    function request(uint256 n) external view returns (RequestView memory) {
-        return _view(n);
+    function request(uint256 n) external view returns (RequestView memory found) {
+        _answer(abi.encodeWithSelector(VaultViews.one.selector, _bookSlot(), n, settleGrace));
+        return found;
     }
 
     /// @notice Requests `from` to `to`, both included, cut at `count`.
     function requests(uint256 from, uint256 to) external view returns (RequestView[] memory found) {
         if (to > count) to = count;
-        if (from == 0 || from > to) return found;
-        found = new RequestView[](to - from + 1);
-        for (uint256 i; i < found.length; ++i) {
-            found[i] = _view(from + i);
-        }
+        _answer(
+            abi.encodeWithSelector(VaultViews.range.selector, _bookSlot(), from, to, settleGrace)
+        );
+        return found;
     }
 
     /// @notice Requests by number, in the order asked; all zero where there is none.
     function requestsOf(uint256[] calldata ns) external view returns (RequestView[] memory found) {
-        found = new RequestView[](ns.length);
-        for (uint256 i; i < ns.length; ++i) {
-            found[i] = _view(ns[i]);
-        }
+        _answer(abi.encodeWithSelector(VaultViews.byNumber.selector, _bookSlot(), ns, settleGrace));
+        return found;
     }
 
     // ------------------------------------------------------------------ inside
@@ -186,8 +194,11 @@ abstract contract VaultRequests is VaultLedger {
     {
         assetId = _assetIds[asset];
         if (assetId == 0) revert UnknownAsset(asset);
-        if (!_assets[assetId].open) revert AssetClosed(asset);
+        if (!_book.assets[assetId].open) revert AssetClosed(asset);
         _checkRecipient(recipient);
+        address list = eligibility;
+        if (!Eligibility.allows(list, msg.sender)) revert NotEligible(msg.sender);
+        if (!Eligibility.allows(list, recipient)) revert NotEligible(recipient);
         uint256 earliest = block.timestamp + minLifetime;
         uint256 latest = block.timestamp + maxLifetime;
         if (deadline < earliest || deadline > latest) {
@@ -197,7 +208,7 @@ abstract contract VaultRequests is VaultLedger {
 
     /// @dev Only while the feed is live: a dead feed must not keep users from leaving with a limit.
     function _checkLimit(uint16 assetId, uint256 limitPrice) private view {
-        Asset memory asset = _assets[assetId];
+        Asset memory asset = _book.assets[assetId];
         uint256 price = _reference(asset);
         if (price == 0) return;
         uint256 lowest = (price * (BPS - asset.gapBps)) / BPS;
@@ -231,7 +242,7 @@ abstract contract VaultRequests is VaultLedger {
         address recipient
     ) private returns (uint256 n, bytes32 id) {
         n = ++count;
-        Request storage r = _requests[n];
+        Request storage r = _book.requests[n];
         (r.owner, r.deadline, r.createdBlock, r.feeBps) =
             (msg.sender, uint40(deadline), uint40(block.number), _feeBps);
         (r.recipient, r.assetId, r.side, r.status) = (recipient, assetId, side, Status.Open);
@@ -239,51 +250,48 @@ abstract contract VaultRequests is VaultLedger {
         id = _idOf(n, r);
     }
 
-    function _ownOpen(uint256 n) internal view returns (Request storage request_) {
-        request_ = _requests[n];
+    function _cancel(uint256 n, Request storage request_, bytes32 id) private {
+        if (request_.cancelRequested) revert CancelAlreadyRequested(n);
+        request_.cancelRequested = true;
+        emit CancelRequested(n, id, request_.owner);
+    }
+
+    function _open(uint256 n) internal view returns (Request storage request_) {
+        request_ = _book.requests[n];
         if (request_.status == Status.None) revert UnknownRequest(n);
-        if (request_.owner != msg.sender) revert NotRequestOwner(n, msg.sender);
         if (request_.status != Status.Open) revert RequestNotOpen(n, request_.status);
     }
 
     function _idOf(uint256 n, Request memory r) internal view returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                block.chainid,
-                address(this),
-                n,
-                r.owner,
-                r.recipient,
-                r.side,
-                _assets[r.assetId].token,
-                r.amount,
-                r.limitPrice,
-                uint256(r.deadline),
-                r.feeBps
-            )
-        );
+        return VaultViews.idOf(_book, n, r);
     }
 
-    function _view(uint256 n) private view returns (RequestView memory v) {
-        Request memory r = _requests[n];
-        if (r.status == Status.None) return v;
-        v = RequestView({
-            n: n,
-            id: _idOf(n, r),
-            owner: r.owner,
-            recipient: r.recipient,
-            side: r.side,
-            asset: _assets[r.assetId].token,
-            amount: r.amount,
-            limitPrice: r.limitPrice,
-            deadline: r.deadline,
-            reclaimAt: r.deadline + settleGrace,
-            feeBps: r.feeBps,
-            createdBlock: r.createdBlock,
-            cancelRequested: r.cancelRequested,
-            status: r.status,
-            terms: r.terms,
-            owed: _debts[n].amount
-        });
+    function _bookSlot() private pure returns (uint256 slot) {
+        assembly ("memory-safe") {
+            slot := _book.slot
+        }
+    }
+
+    /// @dev End this call with what the library of views answers, byte for byte: decoding it only to
+    /// encode it again would cost a kilobyte of code. The cast says what the compiler cannot see:
+    /// the functions of that library are views.
+    function _answer(bytes memory data) private view {
+        function(bytes memory) view answer;
+        function(bytes memory) asked = _ask;
+        assembly ("memory-safe") {
+            answer := asked
+        }
+        answer(data);
+    }
+
+    function _ask(bytes memory data) private {
+        address views = address(VaultViews);
+        assembly ("memory-safe") {
+            let ok := delegatecall(gas(), views, add(data, 32), mload(data), 0, 0)
+            let free := mload(64)
+            returndatacopy(free, 0, returndatasize())
+            if iszero(ok) { revert(free, returndatasize()) }
+            return(free, returndatasize())
+        }
     }
 }

@@ -31,7 +31,9 @@ interface VaultTypes {
         Limit, // worse for the user than the request's limit
         StaleReference, // the feed gives no usable price: try again when it does
         Band, // outside the band around the reference
-        Payout // the share token refused to mint or burn
+        Payout, // the share token refused to mint or burn
+        Cap, // the window's cap is used up: again later, or with approvals
+        ReturnLimit // more would be given back than a settler may alone: needs approvals
     }
 
     /// @dev Three words; 8 bits of the second are left for the split epoch. `terms` tells a repeated
@@ -92,6 +94,28 @@ interface VaultTypes {
         uint8 reason;
     }
 
+    /// @notice One signature under an EIP-712 digest. Contracts sign by ERC-1271.
+    struct Approval {
+        address signer;
+        bytes signature;
+    }
+
+    /// @notice What settlers may do alone within a window of `window` seconds, USDT units: the value
+    /// of the shares minted, at the reference price, and the USDT paid out.
+    /// @dev One word. What was used drains away at cap / window a second.
+    struct Caps {
+        uint96 minted;
+        uint96 paid;
+        uint32 window;
+    }
+
+    /// @dev One word. As it was at `time`; less by now.
+    struct Usage {
+        uint96 minted;
+        uint96 paid;
+        uint64 time;
+    }
+
     /// @dev Two words.
     struct Asset {
         address token;
@@ -102,6 +126,14 @@ interface VaultTypes {
         bool open;
         // ---
         address feed;
+    }
+
+    /// @dev One entry of the queue of owed payouts, keyed by request number.
+    struct Debt {
+        address recipient;
+        uint64 next;
+        // ---
+        uint128 amount;
     }
 
     /// @notice What the vault holds and owes, in one read.
@@ -172,6 +204,11 @@ interface VaultTypes {
     );
     event TermsConfigured(uint128 minDeposit, uint16 feeBps, uint128 floor);
     event SettlerSuspended(address indexed settler, address indexed guardian);
+    event CapsConfigured(uint96 minted, uint96 paid, uint32 window, uint128 returnLimit);
+    event EligibilityConfigured(address list);
+    event ApproversConfigured(uint64 indexed epoch, uint8 threshold, address[] signers);
+    /// @notice An item went through on M-of-N approvals: band, caps and return limit were not asked.
+    event ApprovalsUsed(uint256 indexed n, bytes32 indexed id, bytes32 digest, uint64 epoch);
 
     error UnknownAsset(address asset);
     error AssetClosed(address asset);
@@ -189,4 +226,11 @@ interface VaultTypes {
     error WithdrawalTooLarge(uint256 amount, uint256 available);
     error BatchGasTooLow(uint256 index, uint256 gasNeeded);
     error InvalidConfig(string what);
+    error NotEligible(address account);
+    error ItemRefused(uint256 n, Rejection code);
+    error SignatureExpired(uint256 deadline);
+    error InvalidSignature(address signer);
+    error NotAnApprover(address signer);
+    error SignersNotAscending(address signer);
+    error TooFewApprovals(uint256 given, uint256 needed);
 }

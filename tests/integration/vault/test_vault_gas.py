@@ -57,12 +57,12 @@ async def deposits(desk: Desk, count: int, *, holders: bool) -> list[VaultReques
 @pytest.mark.parametrize(
     ("count", "holders", "most"),
     [
-        (1, True, 105_000),
-        (20, True, 41_500),
+        (1, True, 125_000),
+        (20, True, 43_000),
         (50, True, 40_000),
-        (1, False, 175_000),
-        (20, False, 78_000),
-        (50, False, 75_000),
+        (1, False, 210_000),
+        (20, False, 80_000),
+        (50, False, 76_000),
     ],
 )
 async def test_settle__batch_of_deposits__gas_per_item_stays_within_its_target(
