@@ -5,7 +5,7 @@ Reads only: a failure here never leaves anything undecided. Sending lives in cli
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientTimeout
 from web3.exceptions import Web3Exception
@@ -22,6 +22,14 @@ class RpcUnreachable(SourceUnavailable):
     """No connection was made, so the request was certainly not received."""
 
 
+class RpcGarbled(SourceUnavailable):
+    """The endpoint answered with something that is no answer to what was asked."""
+
+
+class AnswerForged(RpcGarbled):
+    """The answer contradicts itself: no endpoint that reads the chain can have come by it."""
+
+
 class RpcRefused(SourceUnavailable):
     """The endpoint answered with an error object.
 
@@ -29,11 +37,26 @@ class RpcRefused(SourceUnavailable):
     """
 
     def __init__(self, source: str, doing: str, error: dict[str, Any]) -> None:
-        self.code = int(error.get("code") or 0)
+        code = error.get("code")
+        self.code = code if isinstance(code, int) else 0
         self.text = str(error.get("message", ""))
         data = error.get("data")
         self.data = data if isinstance(data, str) else ""
         super().__init__(source, doing, f"code {self.code}: {self.text}")
+
+
+class Reader(Protocol):
+    """What reads of the chain need: one endpoint, or several that must agree."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of one call."""
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of several calls, in their order."""
 
 
 class Rpc:
@@ -87,7 +110,9 @@ class Rpc:
             self._result(doing, responses)  # one error for the whole batch
             responses = [responses]
         if len(responses) != len(calls):
-            raise SourceUnavailable(self.name, doing, f"{len(responses)} answers for {len(calls)}")
+            raise RpcGarbled(self.name, doing, f"{len(responses)} answers for {len(calls)}")
+        if not _one_each(responses):
+            raise AnswerForged(self.name, doing, "one call was answered twice, another never")
         return [self._result(doing, response) for response in responses]
 
     async def _guarded(self, doing: str, work: Any) -> Any:
@@ -102,25 +127,40 @@ class Rpc:
         except ClientResponseError as error:
             # Not its text: that holds the URL, and with it often the provider's API key.
             raise SourceUnavailable(self.name, doing, f"HTTP {error.status}") from None
-        except (ClientError, OSError, Web3Exception, ValueError, TypeError, KeyError) as error:
-            # The last three: what the provider's decoder makes of a malformed answer.
+        except (ClientError, OSError, Web3Exception) as error:
             raise SourceUnavailable(self.name, doing, type(error).__name__) from error
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # What the provider's decoder makes of a malformed answer.
+            raise RpcGarbled(self.name, doing, type(error).__name__) from error
 
     def _result(self, doing: str, response: RPCResponse) -> Any:
         if not isinstance(response, dict):
-            raise SourceUnavailable(self.name, doing, "the answer is no JSON-RPC response")
+            raise RpcGarbled(self.name, doing, "the answer is no JSON-RPC response")
         error = response.get("error")
         if error is not None:
             known = error if isinstance(error, dict) else {"message": str(error)}
             raise RpcRefused(self.name, doing, dict(known))
         if "result" not in response:
-            raise SourceUnavailable(self.name, doing, "the answer has neither result nor error")
+            raise RpcGarbled(self.name, doing, "the answer has neither result nor error")
         return response["result"]
 
 
 def quantity(source: str, doing: str, value: Any) -> int:
-    """A number as endpoints write it, 0x hex. Raises SourceUnavailable when it is none."""
+    """A number as endpoints write it, 0x hex. Raises RpcGarbled when it is none."""
     try:
-        return int(value, 16)
+        found = int(value, 16)
     except (TypeError, ValueError) as error:
-        raise SourceUnavailable(source, doing, "the answer is no number") from error
+        raise RpcGarbled(source, doing, "the answer is no number") from error
+    if found < 0:
+        raise RpcGarbled(source, doing, "the answer is a negative number")
+    return found
+
+
+def _one_each(responses: Sequence[Any]) -> bool:
+    """Whether the ids of a batch are its own: they were given out one after the other."""
+    ids = [found.get("id") for found in responses if isinstance(found, dict)]
+    known = [one for one in ids if isinstance(one, int)]
+    return (
+        len(known) < len(responses)
+        or max(known) - min(known) == len(set(known)) - 1 == len(responses) - 1
+    )
