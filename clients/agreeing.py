@@ -72,13 +72,14 @@ class AgreeingVault:
         await self._survey.look()
 
     async def check(self) -> None:
-        """As VaultClient.check, on all that answer; those that do not are set aside.
+        """As VaultClient.check, on all that answer; who is behind or not there is set aside.
 
         Raises:
             ConfigurationError: an endpoint serves another chain, or there is no vault.
             SourceUnavailable: fewer than two answer.
         """
         await self._quorum.everybody("checking the vault", lambda e: e.reader.check())
+        await self._survey.look()
 
     async def deployed(self, at: BlockRef) -> bool:
         """Whether the vault was there at a block."""

@@ -1,7 +1,7 @@
 """What is known of each chain endpoint: whether to ask it, why not, and when to try it again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from clients.rpc import AnswerForged, Rpc, RpcGarbled, RpcRefused
@@ -68,13 +68,13 @@ class Endpoint:
 
     label: str
     reader: VaultClient
-    strikes: int = 0
     fault: Fault | None = None
     detail: str = ""
     since: float = 0.0
     retry_at: float = 0.0
     head: int = 0
     offences: int = 0
+    strikes: dict[str, int] = field(default_factory=dict)
 
     @property
     def rpc(self) -> Rpc:
@@ -103,14 +103,17 @@ class Endpoint:
             head=self.head,
         )
 
-    def answered(self) -> None:
+    def answered(self, question: str) -> None:
         """It gave what others gave, too."""
-        self.strikes = 0
+        self.strikes.pop(question, None)
 
-    def struck(self, fault: Fault, detail: str, now: float) -> bool:
-        """It failed where others answered. True: it has just been set aside for that."""
-        self.strikes += 1
-        if self.strikes < STRIKES and fault not in _AT_ONCE:
+    def struck(self, question: str, fault: Fault, detail: str, now: float) -> bool:
+        """It failed where others answered. True: it has just been set aside for that.
+
+        Counted by question: some fail only at one, which others must not excuse.
+        """
+        self.strikes[question] = self.strikes.get(question, 0) + 1
+        if self.strikes[question] < STRIKES and fault not in _AT_ONCE:
             return False
         return self.set_aside(fault, detail, now)
 
@@ -130,7 +133,8 @@ class Endpoint:
 
     def take_back(self, now: float) -> None:
         """It was looked at and found well."""
-        self.fault, self.detail, self.strikes = None, "", 0
+        self.fault, self.detail = None, ""
+        self.strikes.clear()
         self.since, self.retry_at = now, 0.0
 
 

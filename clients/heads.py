@@ -18,6 +18,7 @@ from eth_utils.address import to_checksum_address
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from clients.answers import decoded
 from clients.sender import vault_events
 from models.chain import VaultEvent
 
@@ -217,8 +218,8 @@ class HeadWatch:
 
 def _message(frame: str | bytes) -> dict[str, Any]:
     try:
-        found = json.loads(frame)
-    except (ValueError, RecursionError):
+        found = decoded(frame)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

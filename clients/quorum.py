@@ -36,7 +36,8 @@ class TooFewEndpoints(SourceUnavailable):
 class Poll(Generic[T]):
     """What each endpoint said to one question."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str) -> None:
+        self.question = doing.partition(" ")[0]
         self.said: dict[Endpoint, T] = {}
         self.failed: dict[Endpoint, SourceUnavailable] = {}
 
@@ -138,7 +139,7 @@ class Quorum:
             TooFewEndpoints: fewer than `count` can be trusted.
             SourceUnavailable: fewer than `count` answered.
         """
-        poll: Poll[T] = Poll()
+        poll: Poll[T] = Poll(doing)
         waiting = self.to_ask()
         self._enough(doing, waiting, count)
         while waiting and len(poll.said) < count:
@@ -156,7 +157,7 @@ class Quorum:
         Raises:
             SourceUnavailable: fewer than two did; where there is one alone, it did not.
         """
-        poll: Poll[object] = Poll()
+        poll: Poll[object] = Poll(doing)
         await _ask(poll, read, self.endpoints)
         if len(poll.said) < min(NEEDED, len(self.endpoints)):
             raise next(iter(poll.failed.values()))
@@ -167,9 +168,9 @@ class Quorum:
         endpoint.set_aside(fault, detail, self.clock())
         self.tell(endpoint)
 
-    def strike(self, endpoint: Endpoint, fault: Fault, detail: str) -> None:
+    def strike(self, endpoint: Endpoint, question: str, fault: Fault, detail: str) -> None:
         """It failed where others answered; three in a row set it aside."""
-        if endpoint.struck(fault, detail, self.clock()):
+        if endpoint.struck(question, fault, detail, self.clock()):
             self.tell(endpoint)
 
     def take_back(self, endpoint: Endpoint) -> None:
@@ -184,7 +185,7 @@ class Quorum:
             self._report(f"chain endpoint {endpoint.label}", problem)
 
     async def _polled(self, doing: str, read: Read[T], order: Sequence[Endpoint]) -> Poll[T]:
-        poll: Poll[T] = Poll()
+        poll: Poll[T] = Poll(doing)
         waiting = [endpoint for endpoint in dict.fromkeys(order) if endpoint.usable]
         self._enough(doing, waiting, NEEDED)
         while waiting:
@@ -207,18 +208,23 @@ class Quorum:
         """Others agreed: now another answer says something about who gave it."""
         for endpoint, value in poll.said.items():
             if endpoint in winners:
-                endpoint.answered()
+                endpoint.answered(poll.question)
             elif value is None and outvoted is Fault.FORKED:
-                self.strike(endpoint, Fault.LAGGING, f"has nothing where others have: {doing}")
+                self.strike(
+                    endpoint,
+                    poll.question,
+                    Fault.LAGGING,
+                    f"has nothing where others have: {doing}",
+                )
             else:
                 others = ", ".join(winner.label for winner in winners)
-                self.strike(endpoint, outvoted, f"{doing}: contradicted {others}")
+                self.strike(endpoint, poll.question, outvoted, f"{doing}: contradicted {others}")
         self._blame(poll)
 
     def _blame(self, poll: Poll[T]) -> None:
         """Others answered: now a failure says something about who failed."""
         for endpoint, error in poll.failed.items():
-            self.strike(endpoint, fault_of(error), f"{error.doing}: {error.detail}")
+            self.strike(endpoint, poll.question, fault_of(error), f"{error.doing}: {error.detail}")
 
 
 async def _ask(poll: Poll[T], read: Read[T], endpoints: Sequence[Endpoint]) -> None:

@@ -5,17 +5,27 @@ Reads only: a failure here never leaves anything undecided. Sending lives in cli
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientTimeout
 from web3.exceptions import Web3Exception
 from web3.providers import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from clients.answers import decoded
 from models.errors import SourceUnavailable
 
 Call = tuple[str, Sequence[Any]]
 DEFAULT_TIMEOUT_SECONDS = 10.0
+
+
+class _Provider(AsyncHTTPProvider):
+    """web3's, but for the decoding of what comes."""
+
+    @staticmethod
+    def decode_rpc_response(raw_response: bytes) -> RPCResponse:
+        """The answer. Raises ValueError when it is no JSON."""
+        return cast(RPCResponse, decoded(raw_response))
 
 
 class RpcUnreachable(SourceUnavailable):
@@ -70,7 +80,7 @@ class Rpc:
         self._timeout = timeout_seconds
         # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
         # failure is decided above.
-        self._provider = AsyncHTTPProvider(
+        self._provider = _Provider(
             url,
             request_kwargs={"timeout": ClientTimeout(total=timeout_seconds)},
             exception_retry_configuration=None,

@@ -84,6 +84,8 @@ class Survey:
                 self._failed(endpoint, Fault.LAGGING, detail, at_once=True)
             elif not endpoint.trusted:
                 await self._try(endpoint)
+            else:
+                endpoint.answered("survey")
 
     async def _try(self, endpoint: Endpoint) -> None:
         problem = await self._problem(endpoint)
@@ -103,10 +105,20 @@ class Survey:
                 return f"has another block {at.number} than two agreed on"
             if endpoint.usable:
                 return ""
-            truth = await self._quorum.agreed("count", lambda other: other.reader.count(at))
+            others = await self._counts(at, endpoint)
         except SourceUnavailable as error:
             return f"{error.doing}: {error.detail}"
-        return "" if count == truth else f"counts {count} requests, others {truth}"
+        wrong = [f"{told} by {other.label}" for other, told in others.items() if told != count]
+        return f"counts {count} requests, not {', '.join(wrong)}" if wrong else ""
+
+    async def _counts(self, at: BlockRef, endpoint: Endpoint) -> dict[Endpoint, int]:
+        """What the others that may be believed count. Raises SourceUnavailable when none says."""
+        others = [o for o in self._quorum.endpoints if o.usable and o is not endpoint]
+        done = await asyncio.gather(*(o.reader.count(at) for o in others), return_exceptions=True)
+        told = {o: found for o, found in zip(others, done, strict=True) if isinstance(found, int)}
+        if others and not told:
+            raise SourceUnavailable("chain", "trying it again", "nobody to compare it with")
+        return told
 
     def _failed(
         self, endpoint: Endpoint, fault: Fault, detail: str, *, at_once: bool = False
@@ -114,4 +126,4 @@ class Survey:
         if at_once or not endpoint.trusted:
             self._quorum.set_aside(endpoint, fault, detail)
         else:
-            self._quorum.strike(endpoint, fault, detail)
+            self._quorum.strike(endpoint, "survey", fault, detail)
