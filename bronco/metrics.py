@@ -45,6 +45,22 @@ IN_FLIGHT = Gauge(
 SOURCE_UP = Gauge(
     "bronco_source_up", "1 while this source answers.", ("source",), registry=REGISTRY
 )
+CHAIN_BACKLOG = Gauge(
+    "bronco_chain_backlog",
+    "Requests in the vault that the watcher has not looked at yet.",
+    registry=REGISTRY,
+)
+CHAIN_STARTED = Gauge(
+    "bronco_chain_started",
+    "Workflows asked for since this watcher began.",
+    registry=REGISTRY,
+)
+CHAIN_HEAD = Gauge(
+    "bronco_chain_head_block", "Newest block that two endpoints agree on.", registry=REGISTRY
+)
+CHAIN_STALLED = Gauge(
+    "bronco_chain_stalled_seconds", "Since when that block has not moved.", registry=REGISTRY
+)
 FINDINGS = Gauge(
     "bronco_findings",
     "Mismatches that two consecutive reconcile runs saw and that still stand, by kind.",

@@ -298,7 +298,7 @@ def _environment(
         **lay_out(options.directory / "signer", dev_key(SETTLER)),
         "BRONCO_TEMPORAL_ADDRESS": temporal.address,
         "BRONCO_CHAIN_RPC_URLS": anvil.http_url,
-        "BRONCO_CHAIN_WS_URL": anvil.ws_url,
+        "BRONCO_CHAIN_WS_URLS": anvil.ws_url,
         "BRONCO_CHAIN_CONFIRMATIONS": "0",
         "BRONCO_BROKER_HOST": HOST,
         "BRONCO_BROKER_PORT": str(opend_port),

@@ -25,12 +25,23 @@ class ChainSettings(Section):
 
     id: PositiveInt = Field(31337, description="chain id; 31337 and 1337 are dev chains")
     rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(listed)] = Field(
-        description="HTTP endpoints, commas between them; at least two that must agree, "
-        "one is enough on a dev chain (secret: addresses often hold an API key)",
+        description="HTTP endpoints, commas between them; at least two that must agree, three tell "
+        "who is wrong, one is enough on a dev chain (secret: addresses often hold an API key)",
         min_length=1,
     )
-    ws_url: SecretStr | None = Field(
-        None, description="WebSocket endpoint whose new blocks wake the watcher (secret)"
+    ws_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (),
+        description="WebSocket endpoints whose new blocks wake the watcher, the first that "
+        "works is used; none = it only looks every few seconds (secret)",
+    )
+    max_lag_blocks: PositiveInt = Field(
+        5, description="blocks an endpoint may be behind the others before it is set aside"
+    )
+    head_stall_seconds: int = Field(
+        180,
+        ge=0,
+        description="seconds without a new block until all trading is held; 0 = never; "
+        "never on dev chains, which may mine on demand",
     )
     vault: Address = Field(description="address of BroncoVault")
     usdt: Address = Field(description="address of the USDT the vault takes")
@@ -95,6 +106,16 @@ class ChainSettings(Section):
         if self.confirmation_tiers:
             return ConfirmationPolicy.parse(self.confirmation_tiers)
         return ConfirmationPolicy.of_blocks(self.confirmations)
+
+    @property
+    def wake_urls(self) -> tuple[str, ...]:
+        """The WebSocket endpoints in clear: never log them."""
+        return tuple(url.get_secret_value() for url in self.ws_urls)
+
+    @property
+    def stall_seconds(self) -> float:
+        """Seconds without a new block that hold trading; 0 = never."""
+        return 0.0 if self.is_dev else float(self.head_stall_seconds)
 
     @property
     def asset_book(self) -> AssetBook:

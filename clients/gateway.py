@@ -11,11 +11,12 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.batches import SettlementInput
-from models.control import HoldCommand
-from models.errors import SourceUnavailable
+from models.control import ControlState, HoldCommand
+from models.errors import RateLimited, SourceUnavailable
 from models.requests import (
     CONTROL_WORKFLOW_ID,
     QUEUE_MAIN,
@@ -28,6 +29,7 @@ USER = SearchAttributeKey.for_keyword("User")
 SYMBOL = SearchAttributeKey.for_keyword("Symbol")
 SIDE = SearchAttributeKey.for_keyword("Side")
 TASK_TIMEOUT = timedelta(seconds=2)
+_BUSY_SECONDS = 1.0
 _WORKFLOW_TYPES = {Side.BUY: "DepositWorkflow", Side.SELL: "RedeemWorkflow"}
 
 
@@ -44,6 +46,7 @@ class WorkflowGateway:
         Idempotency key: the workflow id, which derives from the request id.
 
         Raises:
+            RateLimited: Temporal takes no more for now; it was not started.
             SourceUnavailable: Temporal could not be asked; it may have started all the same.
         """
         workflow_id = order_workflow_id(request.chain_id, request.vault, request.request_id)
@@ -60,6 +63,8 @@ class WorkflowGateway:
                 static_summary=f"{request.side} {request.symbol} request {request.n}",
             )
         except RPCError as error:
+            if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+                raise RateLimited("starting workflows", _BUSY_SECONDS) from error
             raise SourceUnavailable("Temporal", f"starting {workflow_id}", str(error)) from error
 
     async def signal_order(self, workflow_id: str, signal: str, *args: Any) -> bool:
@@ -104,8 +109,25 @@ class WorkflowGateway:
         return False
 
     async def set_hold(self, hold: HoldCommand) -> bool:
-        """Ask the control workflow for a hold."""
+        """Ask the control workflow for a hold; False: it does not run.
+
+        Raises:
+            SourceUnavailable: Temporal could not be asked.
+        """
         return await self._signal(CONTROL_WORKFLOW_ID, "set_hold", hold)
+
+    async def lift_hold(self, hold: HoldCommand) -> bool:
+        """Tell the control workflow that a hold's condition is clear. As set_hold."""
+        return await self._signal(CONTROL_WORKFLOW_ID, "lift_hold", hold)
+
+    async def is_held(self, key: str) -> bool:
+        """Whether there is a hold of this key. Raises SourceUnavailable: it could not be asked."""
+        control = self._client.get_workflow_handle(CONTROL_WORKFLOW_ID)
+        try:
+            state = await control.query("is_paused", result_type=ControlState)
+        except TemporalError as error:
+            raise SourceUnavailable("Temporal", "reading the holds", str(error)) from error
+        return any(hold.key == key for hold in state.holds)
 
     async def _signal(self, workflow_id: str, signal: str, *args: Any) -> bool:
         handle = self._client.get_workflow_handle(workflow_id)

@@ -11,12 +11,14 @@ import contextlib
 import json
 import random
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from eth_utils.address import to_checksum_address
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from clients.answers import decoded
 from clients.sender import vault_events
 from models.chain import VaultEvent
 
@@ -24,9 +26,13 @@ from models.chain import VaultEvent
 _PING_SECONDS = 10.0
 # Three mainnet slots of 12 s: https://ethereum.org/en/developers/docs/blocks/#block-time
 _SILENCE_SECONDS = 36.0
+# ... and five: then another endpoint is tried.
+_OTHER_SECONDS = 60.0
+_FAILURES_HERE = 2
 _OPEN_SECONDS = 10.0
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _MAX_HINTS = 10_000
+_PROBLEM_LENGTH = 300
 _HEADS_ID, _LOGS_ID = 1, 2
 
 
@@ -49,6 +55,8 @@ class Wake(NamedTuple):
 class Polling:
     """The same wait without a WebSocket: only time passes, the look at the chain is the truth."""
 
+    problem = ""
+
     async def __aenter__(self) -> "Polling":
         return self
 
@@ -64,29 +72,44 @@ class Polling:
 class HeadWatch:
     """Stays subscribed to new heads and the vault's logs until closed.
 
-    async with HeadWatch(url, vault) as watch: await watch.wait(timeout_seconds=3)
+    async with HeadWatch([url], vault) as watch: await watch.wait(timeout_seconds=3)
+
+    No head for silence_seconds: a new connection. None for other_seconds, or nobody there twice in
+    a row: the next of the endpoints.
     """
 
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         vault: str,
         *,
         ping_seconds: float = _PING_SECONDS,
         silence_seconds: float = _SILENCE_SECONDS,
+        other_seconds: float = _OTHER_SECONDS,
+        backoff_seconds: Sequence[float] = _BACKOFF_SECONDS,
     ) -> None:
-        self._url = url
+        self._urls = tuple(urls)
         self._vault = to_checksum_address(vault)
         self._ping_seconds = ping_seconds
         self._silence_seconds = silence_seconds
+        self._other_seconds = other_seconds
+        self._backoff = tuple(backoff_seconds)
         self._wake = asyncio.Event()
         self._hints: deque[VaultEvent] = deque(maxlen=_MAX_HINTS)
         self._heads = 0
+        self._quiet_since = self._connected_at = 0.0
         self._resumed = False
         self._task: asyncio.Task[None] | None = None
         self.connected = False
         self.connections = 0
+        self.endpoint = 0
         self.last_problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why no wake-ups come, once that has lasted; they are late then, not lost."""
+        quiet = asyncio.get_running_loop().time() - self._connected_at
+        return "" if self.connected or quiet < self._other_seconds else self.last_problem
 
     async def __aenter__(self) -> "HeadWatch":
         self._task = asyncio.create_task(self._supervise(), name="head-watch")
@@ -112,6 +135,8 @@ class HeadWatch:
 
     async def _supervise(self) -> None:
         failures = 0
+        loop = asyncio.get_running_loop()
+        self._quiet_since = self._connected_at = loop.time()
         while True:
             # A connection that ends well, badly or in silence is over all the same.
             before = self.connections
@@ -119,15 +144,20 @@ class HeadWatch:
                 await self._follow()
                 self.last_problem = "closed by the endpoint"
             except (OSError, WebSocketException, TimeoutError, ValueError) as error:
-                self.last_problem = f"{type(error).__name__}: {error}"
-            self.connected = False
+                self.last_problem = f"{type(error).__name__}: {error}"[:_PROBLEM_LENGTH]
+            if self.connected:
+                self.connected, self._connected_at = False, loop.time()
             failures = 0 if self.connections > before else failures + 1
-            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+            quiet = loop.time() - self._quiet_since
+            if failures >= _FAILURES_HERE or quiet >= self._other_seconds:
+                self.endpoint = (self.endpoint + 1) % len(self._urls)
+                self._quiet_since = loop.time()
+            pause = self._backoff[min(failures, len(self._backoff) - 1)]
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _follow(self) -> None:
         async with connect(
-            self._url,
+            self._urls[self.endpoint],
             ping_interval=self._ping_seconds,
             ping_timeout=self._ping_seconds,
             open_timeout=_OPEN_SECONDS,
@@ -140,51 +170,62 @@ class HeadWatch:
             self._wake.set()
             await self._read(socket, subscriptions)
 
-    async def _subscribe(self, socket: ClientConnection) -> dict[str, int]:
+    async def _subscribe(self, socket: ClientConnection) -> dict[str, set[int]]:
         """Subscribe to both, by the id the endpoint gives. Notifications may already mix in."""
         wanted = {_HEADS_ID: ["newHeads"], _LOGS_ID: ["logs", {"address": self._vault}]}
         for call_id, params in wanted.items():
             call = {"jsonrpc": "2.0", "id": call_id, "method": "eth_subscribe", "params": params}
             await socket.send(json.dumps(call))
-        subscriptions: dict[str, int] = {}
+        subscriptions: dict[str, set[int]] = {}
+        answered: set[int] = set()
         async with asyncio.timeout(_OPEN_SECONDS):
-            while len(subscriptions) < len(wanted):
+            while answered != set(wanted):
                 message = _message(await socket.recv())
-                if message.get("id") in wanted:
-                    subscriptions[_subscription(message)] = message["id"]
+                answer_to = message.get("id")
+                if isinstance(answer_to, int) and answer_to in wanted:
+                    # Some give one id to both: then the content says which of them it is.
+                    subscriptions.setdefault(_subscription(message), set()).add(answer_to)
+                    answered.add(answer_to)
         return subscriptions
 
-    async def _read(self, socket: ClientConnection, subscriptions: dict[str, int]) -> None:
+    async def _read(self, socket: ClientConnection, subscriptions: dict[str, set[int]]) -> None:
         loop = asyncio.get_running_loop()
-        head_at = loop.time()
+        # Reconnected for want of a head, this endpoint has until its longer time is up.
+        quiet = loop.time() - self._quiet_since
+        limit = self._silence_seconds if quiet < self._silence_seconds else self._other_seconds
         while True:
-            async with asyncio.timeout_at(head_at + self._silence_seconds):
+            async with asyncio.timeout_at(self._quiet_since + limit):
                 message = _message(await socket.recv())
             params = message.get("params")
             if not isinstance(params, dict):
                 continue  # a stray answer or error: nobody asked anything
-            kind = subscriptions.get(str(params.get("subscription")))
-            if kind == _HEADS_ID:
-                head_at = loop.time()
+            kinds = subscriptions.get(str(params.get("subscription")), set())
+            result = params.get("result")
+            if _HEADS_ID in kinds and (len(kinds) == 1 or not _is_log(result)):
+                self._quiet_since, limit = loop.time(), self._silence_seconds
                 self._heads += 1
                 self._wake.set()
-            elif kind == _LOGS_ID:
-                self._hint(params.get("result"))
+            elif _LOGS_ID in kinds:
+                self._hint(result)
 
     def _hint(self, log: Any) -> None:
         try:
             self._hints.extend(vault_events([log], self._vault))
-        except (TypeError, KeyError, ValueError):
-            self.last_problem = "a log that is none"
+        except Exception as error:  # whatever it is made of, it must not end the watch
+            self.last_problem = f"a log that is none: {type(error).__name__}"
         self._wake.set()
 
 
 def _message(frame: str | bytes) -> dict[str, Any]:
     try:
-        found = json.loads(frame)
+        found = decoded(frame)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _is_log(result: Any) -> bool:
+    return isinstance(result, dict) and "topics" in result
 
 
 def _subscription(message: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from eth_utils.address import to_checksum_address
 
 from clients.abi import load_contract
-from clients.rpc import Rpc
+from clients.rpc import Reader
 from models.errors import SourceUnavailable
 from models.money import Usd
 from models.requests import BlockRef
@@ -53,7 +53,7 @@ class FeedPrice:
 class OracleClient:
     """Reads feeds through one endpoint, at a block."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Reader) -> None:
         self._rpc = rpc
 
     async def price(self, feed: str, *, heartbeat_seconds: int, at: BlockRef) -> FeedPrice:

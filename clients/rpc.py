@@ -5,21 +5,39 @@ Reads only: a failure here never leaves anything undecided. Sending lives in cli
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientTimeout
 from web3.exceptions import Web3Exception
 from web3.providers import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from clients.answers import decoded
 from models.errors import SourceUnavailable
 
 Call = tuple[str, Sequence[Any]]
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
 
+class _Provider(AsyncHTTPProvider):
+    """web3's, but for the decoding of what comes."""
+
+    @staticmethod
+    def decode_rpc_response(raw_response: bytes) -> RPCResponse:
+        """The answer. Raises ValueError when it is no JSON."""
+        return cast(RPCResponse, decoded(raw_response))
+
+
 class RpcUnreachable(SourceUnavailable):
     """No connection was made, so the request was certainly not received."""
+
+
+class RpcGarbled(SourceUnavailable):
+    """The endpoint answered with something that is no answer to what was asked."""
+
+
+class AnswerForged(RpcGarbled):
+    """The answer contradicts itself: no endpoint that reads the chain can have come by it."""
 
 
 class RpcRefused(SourceUnavailable):
@@ -29,11 +47,26 @@ class RpcRefused(SourceUnavailable):
     """
 
     def __init__(self, source: str, doing: str, error: dict[str, Any]) -> None:
-        self.code = int(error.get("code") or 0)
+        code = error.get("code")
+        self.code = code if isinstance(code, int) else 0
         self.text = str(error.get("message", ""))
         data = error.get("data")
         self.data = data if isinstance(data, str) else ""
         super().__init__(source, doing, f"code {self.code}: {self.text}")
+
+
+class Reader(Protocol):
+    """What reads of the chain need: one endpoint, or several that must agree."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+
+    async def call(self, method: str, *params: Any) -> Any:
+        """The result of one call."""
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of several calls, in their order."""
 
 
 class Rpc:
@@ -47,7 +80,7 @@ class Rpc:
         self._timeout = timeout_seconds
         # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
         # failure is decided above.
-        self._provider = AsyncHTTPProvider(
+        self._provider = _Provider(
             url,
             request_kwargs={"timeout": ClientTimeout(total=timeout_seconds)},
             exception_retry_configuration=None,
@@ -87,7 +120,9 @@ class Rpc:
             self._result(doing, responses)  # one error for the whole batch
             responses = [responses]
         if len(responses) != len(calls):
-            raise SourceUnavailable(self.name, doing, f"{len(responses)} answers for {len(calls)}")
+            raise RpcGarbled(self.name, doing, f"{len(responses)} answers for {len(calls)}")
+        if not _one_each(responses):
+            raise AnswerForged(self.name, doing, "one call was answered twice, another never")
         return [self._result(doing, response) for response in responses]
 
     async def _guarded(self, doing: str, work: Any) -> Any:
@@ -102,25 +137,40 @@ class Rpc:
         except ClientResponseError as error:
             # Not its text: that holds the URL, and with it often the provider's API key.
             raise SourceUnavailable(self.name, doing, f"HTTP {error.status}") from None
-        except (ClientError, OSError, Web3Exception, ValueError, TypeError, KeyError) as error:
-            # The last three: what the provider's decoder makes of a malformed answer.
+        except (ClientError, OSError, Web3Exception) as error:
             raise SourceUnavailable(self.name, doing, type(error).__name__) from error
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # What the provider's decoder makes of a malformed answer.
+            raise RpcGarbled(self.name, doing, type(error).__name__) from error
 
     def _result(self, doing: str, response: RPCResponse) -> Any:
         if not isinstance(response, dict):
-            raise SourceUnavailable(self.name, doing, "the answer is no JSON-RPC response")
+            raise RpcGarbled(self.name, doing, "the answer is no JSON-RPC response")
         error = response.get("error")
         if error is not None:
             known = error if isinstance(error, dict) else {"message": str(error)}
             raise RpcRefused(self.name, doing, dict(known))
         if "result" not in response:
-            raise SourceUnavailable(self.name, doing, "the answer has neither result nor error")
+            raise RpcGarbled(self.name, doing, "the answer has neither result nor error")
         return response["result"]
 
 
 def quantity(source: str, doing: str, value: Any) -> int:
-    """A number as endpoints write it, 0x hex. Raises SourceUnavailable when it is none."""
+    """A number as endpoints write it, 0x hex. Raises RpcGarbled when it is none."""
     try:
-        return int(value, 16)
+        found = int(value, 16)
     except (TypeError, ValueError) as error:
-        raise SourceUnavailable(source, doing, "the answer is no number") from error
+        raise RpcGarbled(source, doing, "the answer is no number") from error
+    if found < 0:
+        raise RpcGarbled(source, doing, "the answer is a negative number")
+    return found
+
+
+def _one_each(responses: Sequence[Any]) -> bool:
+    """Whether the ids of a batch are its own: they were given out one after the other."""
+    ids = [found.get("id") for found in responses if isinstance(found, dict)]
+    known = [one for one in ids if isinstance(one, int)]
+    return (
+        len(known) < len(responses)
+        or max(known) - min(known) == len(set(known)) - 1 == len(responses) - 1
+    )

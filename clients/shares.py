@@ -1,7 +1,7 @@
 """Share tokens: how many there are."""
 
 from clients.abi import load_contract
-from clients.rpc import Rpc
+from clients.rpc import Reader
 from models.errors import SourceUnavailable
 from models.requests import BlockRef
 
@@ -11,7 +11,7 @@ TOKEN = load_contract("ShareToken")
 class ShareReader:
     """Reads share tokens through one endpoint, at a block."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Reader) -> None:
         self._rpc = rpc
 
     async def supply(self, token: str, at: BlockRef) -> int:

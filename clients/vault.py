@@ -4,6 +4,7 @@ Reading at a hash (EIP-1898) means that an endpoint on another fork, or behind, 
 error instead of with something plausible.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from clients.abi import load_contract
-from clients.rpc import Call, Rpc, quantity
+from clients.rpc import AnswerForged, Call, Rpc, RpcGarbled, quantity
 from clients.shared import Shared
 from models.chain import (
     AssetTerms,
@@ -22,13 +23,14 @@ from models.chain import (
     SettlerState,
     VaultBooks,
 )
-from models.errors import ConfigurationError, SourceUnavailable
+from models.errors import ConfigurationError
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
 
 VAULT = load_contract("BroncoVault")
 PAGE = 200
 """Requests per eth_call: about 15k gas each, far below any endpoint's limit for a call."""
 _PAGES_AT_ONCE = 20
+_HASH = re.compile(r"^0x[0-9a-fA-F]{64}$")
 SETTLER_ROLE = "0x" + keccak(text="SETTLER_ROLE").hex()
 _SIDES = (Side.BUY, Side.SELL)
 _ID_TYPES = (
@@ -85,7 +87,13 @@ class VaultClient:
     async def block(self, number: int) -> BlockRef | None:
         """The block with this number; None when the endpoint has not come that far."""
         found = await self.rpc.call("eth_getBlockByNumber", hex(number), False)
-        return None if found is None else block_ref(found, str(number))
+        if found is None:
+            return None
+        block = block_ref(found, str(number))
+        if block.number != number:
+            detail = f"block {number} was asked for, {block.number} came"
+            raise AnswerForged(self.rpc.name, "reading a block", detail)
+        return block
 
     async def count(self, at: BlockRef) -> int:
         """Number of the newest request at a block; they are numbered from 1 without gaps."""
@@ -109,7 +117,10 @@ class VaultClient:
     async def states(self, numbers: Sequence[int], at: BlockRef) -> list[RequestState]:
         """How far each request is, in the order asked; status NONE where there is none."""
         found = (await self._view(at, "requestsOf", list(numbers)))[0]
-        return [_state(n, entry) for n, entry in zip(numbers, found, strict=True)]
+        if len(found) != len(numbers):
+            detail = f"{len(found)} came of {len(numbers)}"
+            raise AnswerForged(self.rpc.name, "reading states", detail)
+        return [self._state(n, entry) for n, entry in zip(numbers, found, strict=True)]
 
     async def books(self, at: BlockRef) -> VaultBooks:
         """What the vault holds and owes at a block."""
@@ -182,15 +193,32 @@ class VaultClient:
             return VAULT.decode_result(function, result)
         except (ValueError, TypeError) as error:
             # Also what an address without code answers: empty data, no error.
-            raise SourceUnavailable(self.rpc.name, f"reading {function}", str(error)) from error
+            raise RpcGarbled(self.rpc.name, f"reading {function}", str(error)) from error
+
+    def _state(self, n: int, raw: dict[str, Any]) -> RequestState:
+        if raw["status"] not in set(VaultStatus):
+            detail = f"request {n} has status {raw['status']}"
+            raise AnswerForged(self.rpc.name, "reading states", detail)
+        status = VaultStatus(raw["status"])
+        known = status is not VaultStatus.NONE
+        return RequestState(
+            n=n,
+            request_id=raw["id"] if known else "",
+            status=status,
+            terms=raw["terms"],
+            owed=raw["owed"],
+        )
 
     def _request(self, n: int, raw: dict[str, Any]) -> VaultRequest | None:
         if raw["status"] == VaultStatus.NONE:
             return None
+        if raw["status"] not in set(VaultStatus) or raw["side"] not in range(len(_SIDES)):
+            detail = f"request {n} has status {raw['status']} and side {raw['side']}"
+            raise AnswerForged(self.rpc.name, "reading a request", detail)
         expected = request_id(self.chain_id, self.address, raw)
         if raw["n"] != n or raw["id"] != expected:
             detail = f"request {n} came as {raw['n']}, id {raw['id']}; its terms give {expected}"
-            raise SourceUnavailable(self.rpc.name, "reading a request", detail)
+            raise AnswerForged(self.rpc.name, "reading a request", detail)
         return VaultRequest(
             chain_id=self.chain_id,
             vault=self.address,
@@ -243,25 +271,17 @@ def block_ref(found: Any, which: str) -> BlockRef:
     Raises:
         SourceUnavailable: it gave none, or one that is not a block.
     """
+    doing = f"reading block {which}"
     try:
-        return BlockRef(
-            number=int(found["number"], 16),
-            hash=found["hash"],
-            timestamp=int(found["timestamp"], 16),
-        )
-    except (TypeError, KeyError, ValueError) as error:
-        raise SourceUnavailable("chain", f"reading block {which}", "no such block") from error
-
-
-def _state(n: int, raw: dict[str, Any]) -> RequestState:
-    status = VaultStatus(raw["status"])
-    known = status is not VaultStatus.NONE
-    return RequestState(
-        n=n,
-        request_id=raw["id"] if known else "",
-        status=status,
-        terms=raw["terms"],
-        owed=raw["owed"],
+        number, block_hash, time = found["number"], found["hash"], found["timestamp"]
+    except (TypeError, KeyError) as error:
+        raise RpcGarbled("chain", doing, "no such block") from error
+    if not isinstance(block_hash, str) or not _HASH.match(block_hash):
+        raise RpcGarbled("chain", doing, "its hash is none")
+    return BlockRef(
+        number=quantity("chain", doing, number),
+        hash=block_hash.lower(),
+        timestamp=quantity("chain", doing, time),
     )
 
 

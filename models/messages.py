@@ -284,9 +284,13 @@ class OrderOutcome(Message):
 
 
 class WatchChainInput(Message):
-    """How often the vault is looked at without being woken, seconds."""
+    """How often the vault is looked at without being woken, seconds.
+
+    starts_per_second: how many workflows a backlog starts a second at most.
+    """
 
     poll_seconds: float = 3.0
+    starts_per_second: float = 200.0
 
 
 # --- control ----------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from models.requests import (
 )
 from workers.clients import Clients
 from workers.interceptors import MetricsInterceptor
-from workers.reports import ReconcileLog, SourceReport, settlement_alarm
+from workers.reports import ChainProgress, ReconcileLog, SourceReport, settlement_alarm
 from workers.runner import sandbox
 from workflows.broker_watch import BrokerWatchWorkflow
 from workflows.chain_watch import ChainWatchWorkflow
@@ -185,6 +185,8 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         settings.chain.asset_book,
         partial(_wakes, settings.chain),
         SourceReport(),
+        ChainProgress(),
+        settings.chain.stall_seconds,
     )
     market = BrokerWatchActivities(
         broker,
@@ -233,9 +235,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
 
 
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
-    if chain.ws_url is None:
-        return Polling()
-    return HeadWatch(chain.ws_url.get_secret_value(), chain.vault)
+    return HeadWatch(chain.wake_urls, chain.vault) if chain.wake_urls else Polling()
 
 
 def _fees(clients: Clients) -> FeeLimits:

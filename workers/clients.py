@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from bronco.settings import Settings
 from bronco.signing import SignerSettings
 from bronco.trading import ChainSettings
 from clients.agreeing import AgreeingVault
+from clients.endpoints import Report
 from clients.flags import Flags
 from clients.gateway import WorkflowGateway
 from clients.keys import Signer
@@ -29,6 +31,7 @@ from clients.store.store import Store
 from clients.vault import VaultClient
 from models.errors import ConfigurationError, SourceUnavailable
 from models.requests import settlement_workflow_id
+from workers.reports import SourceReport
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ async def open_clients(
         rpcs = [Rpc(url, timeout_seconds=chain.call_timeout_seconds) for url in chain.endpoints]
         for rpc in rpcs:
             stack.push_async_callback(rpc.close)
-        vault = agreeing_vault(chain, rpcs)
+        vault = agreeing_vault(chain, rpcs, SourceReport())
         await vault.check()
+        stack.callback(asyncio.create_task(vault.keep_surveying()).cancel)
         # Not asked yet: whoever does not settle needs its address alone.
         signer = settler(settings.signer)
         stack.push_async_callback(signer.close)
@@ -86,18 +90,22 @@ async def open_clients(
             vault=vault,
             sender=ChainSender(rpcs[0], vault=chain.vault, others=rpcs[1:]),
             signer=signer,
-            oracle=OracleClient(rpcs[0]),
-            shares=ShareReader(rpcs[0]),
+            oracle=OracleClient(vault.rpc),
+            shares=ShareReader(vault.rpc),
             store=store,
             flags=flags,
             gateway=gateway,
         )
 
 
-def agreeing_vault(chain: ChainSettings, rpcs: list[Rpc]) -> AgreeingVault:
-    """The vault through the first two endpoints; one is enough on a dev chain."""
-    readers = [VaultClient(rpc, chain_id=chain.id, address=chain.vault) for rpc in rpcs[:2]]
-    return AgreeingVault(readers[0], readers[-1], allow_single=chain.is_dev)
+def agreeing_vault(
+    chain: ChainSettings, rpcs: Sequence[Rpc], report: Report | None = None
+) -> AgreeingVault:
+    """The vault through all endpoints, two of which must agree; one is enough on a dev chain."""
+    readers = [VaultClient(rpc, chain_id=chain.id, address=chain.vault) for rpc in rpcs]
+    return AgreeingVault(
+        *readers, allow_single=chain.is_dev, max_lag_blocks=chain.max_lag_blocks, report=report
+    )
 
 
 def settler(where: SignerSettings) -> RemoteSigner:

@@ -8,13 +8,19 @@ import structlog
 from activities.alarms import SettlementAlarm
 from activities.observations import KINDS
 from bronco.metrics import (
+    CHAIN_BACKLOG,
+    CHAIN_HEAD,
+    CHAIN_STALLED,
+    CHAIN_STARTED,
     FINDINGS,
     RECONCILE_ALARMS,
     RECONCILED_AT,
     SETTLEMENT_ALARMS,
     SOURCE_UP,
 )
+from models.watch import ChainWatchStatus
 
+_PROGRESS_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -33,6 +39,30 @@ class SourceReport:
             _log.warning("source_down", source=source, problem=problem)
         elif before and not problem:
             _log.info("source_up", source=source)
+
+
+class ChainProgress:
+    """How far the watcher of the chain is; a backlog is logged every few seconds."""
+
+    def __init__(self) -> None:
+        self._told_at = 0.0
+
+    def __call__(self, status: ChainWatchStatus) -> None:
+        """Take note."""
+        CHAIN_BACKLOG.set(status.backlog)
+        CHAIN_STARTED.set(status.started)
+        CHAIN_HEAD.set(status.head)
+        CHAIN_STALLED.set(status.stalled_seconds)
+        now = time.monotonic()
+        if status.backlog and now - self._told_at >= _PROGRESS_SECONDS:
+            self._told_at = now
+            _log.info(
+                "chain_catching_up",
+                looked_at=status.next - 1,
+                of=status.count,
+                started=status.started,
+                per_second=status.per_second,
+            )
 
 
 class ReconcileLog:

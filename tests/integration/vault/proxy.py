@@ -8,17 +8,20 @@ from typing import Any
 from aiohttp import ClientSession, web
 
 Json = dict[str, Any]
-# Given one call and its true answer, what the endpoint says; None: it hangs up without an answer.
-Tamper = Callable[[Json, Json], Json | None]
+# Given one call and its true answer, what the endpoint says. None: it hangs up without an answer;
+# a string: that, whatever was asked.
+Tamper = Callable[[Json, Json], Json | str | None]
 
 
 @asynccontextmanager
 async def endpoint(target: str, tamper: Tamper) -> AsyncIterator[str]:
     """An endpoint that forwards to `target` and tampers with each answer; gives its URL."""
 
+    session = ClientSession()
+
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        async with ClientSession() as session, session.post(target, json=body) as answer:
+        async with session.post(target, json=body) as answer:
             truth = await answer.json()
         calls, truths = (body, truth) if isinstance(body, list) else ([body], [truth])
         told = [tamper(call, true) for call, true in zip(calls, truths, strict=True)]
@@ -26,9 +29,11 @@ async def endpoint(target: str, tamper: Tamper) -> AsyncIterator[str]:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if isinstance(told[0], str):
+            return web.Response(text=told[0], content_type="application/json")
         return web.json_response(told if isinstance(body, list) else told[0])
 
-    async with served(handle) as url:
+    async with session, served(handle) as url:
         yield url
 
 

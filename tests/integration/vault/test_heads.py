@@ -63,7 +63,9 @@ async def endpoint(behave: Behave) -> AsyncIterator[str]:
 
 
 def watch(url: str, *, silence_seconds: float = 30, ping_seconds: float = 0.2) -> HeadWatch:
-    return HeadWatch(url, VAULT_ADDRESS, ping_seconds=ping_seconds, silence_seconds=silence_seconds)
+    return HeadWatch(
+        [url], VAULT_ADDRESS, ping_seconds=ping_seconds, silence_seconds=silence_seconds
+    )
 
 
 async def until_event(heads: HeadWatch) -> Wake:
@@ -77,7 +79,7 @@ async def until_event(heads: HeadWatch) -> Wake:
 async def test_wait__deposit_on_anvil__wakes_with_the_head_and_its_event(
     desk: Desk, vault_anvil: Anvil
 ) -> None:
-    async with HeadWatch(vault_anvil.ws_url, desk.address) as heads:
+    async with HeadWatch([vault_anvil.ws_url], desk.address) as heads:
         first = await heads.wait(timeout_seconds=5)
         assert first.resumed
         request = await desk.deposit(desk.alice, 1000 * DOLLAR)
@@ -90,7 +92,7 @@ async def test_wait__deposit_on_anvil__wakes_with_the_head_and_its_event(
 
 
 async def test_wait__nothing_happens__ends_idle_after_its_time(vault_anvil: Anvil) -> None:
-    async with HeadWatch(vault_anvil.ws_url, VAULT_ADDRESS) as heads:
+    async with HeadWatch([vault_anvil.ws_url], VAULT_ADDRESS) as heads:
         await heads.wait(timeout_seconds=5)
 
         assert (await heads.wait(timeout_seconds=0.05)).idle
