@@ -7,6 +7,7 @@ from web3.types import Nonce
 from web3.utils import get_create_address
 
 from bronco.devchain import FIRST_USER, dev_key
+from clients.abi import load_contract
 from clients.vault import VAULT
 from clients.wallet import ERC20, USDT, CallReverted
 from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT
@@ -105,7 +106,7 @@ async def test_deposit_with_permit__usdt_has_none__approval_decides(desk: Desk) 
 async def test_deposit_with_permit__money_token_that_has_it__escrows(desk: Desk) -> None:
     token, vault = await _vault_of_a_permit_token(desk)
     deadline = await desk.deadline()
-    signature = permit(token, "Dollar", vault, 100 * SHARE, deadline)
+    signature = permit(token, "AAPL share", vault, 100 * SHARE, deadline)
     args = (100 * SHARE, MARKET_BUY_LIMIT, deadline, desk.alice.address, *signature)
 
     await desk.alice.send(VAULT, vault, "depositWithPermit", await _listed(desk, vault), *args)
@@ -115,12 +116,17 @@ async def test_deposit_with_permit__money_token_that_has_it__escrows(desk: Desk)
 
 
 async def _vault_of_a_permit_token(desk: Desk) -> tuple[str, str]:
-    """A second vault whose money is an 18-decimal ERC-20 with EIP-2612, some of it alice's."""
-    admin = desk.admin
-    token = await _create(desk, ERC20.creation("Dollar", "D", admin.address))
-    await admin.send(ERC20, token, "mint", desk.alice.address, 100 * SHARE)
+    """A second vault whose money is an 18-decimal ERC-20 with EIP-2612, some of it alice's.
+
+    That is the share of the first vault: no other token here has a permit.
+    """
+    admin, token = desk.admin, desk.share
+    await desk.holder(desk.alice, 100)
     terms = (token, admin.address, 0, 7 * 86_400, 600, 30 * 86_400, SHARE, 0, 0)
-    return token, await _create(desk, VAULT.creation(terms))
+    libraries = {
+        name: await _create(desk, load_contract(name).creation()) for name in VAULT.libraries
+    }
+    return token, await _create(desk, VAULT.creation(terms, libraries=libraries))
 
 
 async def _listed(desk: Desk, vault: str) -> str:
