@@ -6,14 +6,25 @@ import pytest
 
 from tests.integration.reconcile.office import Office
 from tests.integration.settlement.conftest import (
+    desk,
+    migrated,
     rig,
     settling_anvil,
     settling_chain,
     settling_rpc,
+    store_url,
 )
 from tests.integration.settlement.rig import Rig
 
-__all__ = ["rig", "settling_anvil", "settling_chain", "settling_rpc"]
+__all__ = [
+    "desk",
+    "migrated",
+    "rig",
+    "settling_anvil",
+    "settling_chain",
+    "settling_rpc",
+    "store_url",
+]
 
 
 @pytest.fixture
