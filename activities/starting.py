@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 
-from models.errors import RateLimited, SourceUnavailable
+from models.errors import SourceBusy, SourceUnavailable
 from models.requests import VaultRequest
 
 AT_ONCE = 16
@@ -50,24 +50,24 @@ class Starter:
             errors = await asyncio.gather(*map(self._try, chunk))
             self.started += sum(error is None for error in errors)
             refused = [(r, e) for r, e in zip(chunk, errors, strict=True) if e is not None]
-            waiting.extendleft(r for r, e in reversed(refused) if isinstance(e, RateLimited))
-            down = {r.n: e for r, e in refused if isinstance(e, SourceUnavailable)}
+            waiting.extendleft(r for r, e in reversed(refused) if isinstance(e, SourceBusy))
+            down = {r.n: e for r, e in refused if not isinstance(e, SourceBusy)}
             if len(down) == len(chunk) and (len(chunk) > 1 or not waiting):
                 raise next(iter(down.values()))
             failed |= down
             await self._pace(begun, len(chunk), [e for _, e in refused])
         return failed
 
-    async def _try(self, request: VaultRequest) -> RateLimited | SourceUnavailable | None:
+    async def _try(self, request: VaultRequest) -> SourceUnavailable | None:
         try:
             await self._start(request)
-        except (RateLimited, SourceUnavailable) as error:
+        except SourceUnavailable as error:
             return error
         return None
 
-    async def _pace(self, begun: float, tried: int, errors: list[Exception]) -> None:
+    async def _pace(self, begun: float, tried: int, errors: list[SourceUnavailable]) -> None:
         """Half as many at once, and later, after each time that Temporal was busy."""
-        busy = [error.retry_after_seconds for error in errors if isinstance(error, RateLimited)]
+        busy = [error.retry_after_seconds for error in errors if isinstance(error, SourceBusy)]
         if busy:
             self._width = max(1, self._width // 2)
             self._busy += 1

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from models.batches import SettlementInput
 from models.control import ControlState, HoldCommand
-from models.errors import RateLimited, SourceUnavailable
+from models.errors import SourceBusy, SourceUnavailable
 from models.requests import (
     CONTROL_WORKFLOW_ID,
     QUEUE_MAIN,
@@ -46,7 +46,7 @@ class WorkflowGateway:
         Idempotency key: the workflow id, which derives from the request id.
 
         Raises:
-            RateLimited: Temporal takes no more for now; it was not started.
+            SourceBusy: Temporal takes no more for now; it was not started.
             SourceUnavailable: Temporal could not be asked; it may have started all the same.
         """
         workflow_id = order_workflow_id(request.chain_id, request.vault, request.request_id)
@@ -64,7 +64,7 @@ class WorkflowGateway:
             )
         except RPCError as error:
             if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
-                raise RateLimited("starting workflows", _BUSY_SECONDS) from error
+                raise SourceBusy("Temporal", f"starting {workflow_id}", _BUSY_SECONDS) from error
             raise SourceUnavailable("Temporal", f"starting {workflow_id}", str(error)) from error
 
     async def signal_order(self, workflow_id: str, signal: str, *args: Any) -> bool:

@@ -4,6 +4,7 @@ BroncoError
   RetryableError          nothing was decided: ask again, or hold until the source answers
     SourceUnavailable     a source (broker link, RPC, database, flags, oracle) could not be asked
       EndpointsDisagree   two endpoints gave different answers: as good as no answer
+      SourceBusy          it takes no more for now: nothing was done, later it will be
     RateLimited           an account window is full: wait, never a failed try
   UnknownOutcome          it may have been carried out: find out before anything else is sent
     PlacementUnknown
@@ -37,6 +38,14 @@ class SourceUnavailable(RetryableError):
         self.source = source
         self.doing = doing
         self.detail = detail
+
+
+class SourceBusy(SourceUnavailable):
+    """A source that takes no more for now; nothing was done. retry_after_seconds: when to ask."""
+
+    def __init__(self, source: str, doing: str, retry_after_seconds: float) -> None:
+        super().__init__(source, doing, f"busy, again in {retry_after_seconds:g} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class EndpointsDisagree(SourceUnavailable):

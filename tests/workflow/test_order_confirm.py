@@ -57,7 +57,7 @@ async def test_confirming__cancelled__is_refunded_and_waits_for_no_block(desk: D
 
 
 async def test_confirming__deadline_comes__is_refunded(desk: Desk) -> None:
-    world = await desk.world()
+    world = await desk.world(deadline=int(await desk.now()) + 600)
     world.confirmations = [9]
     await desk.carry(world)
     assert world.item_kinds == [(ItemKind.REFUND, Reason.DEADLINE)]

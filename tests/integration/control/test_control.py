@@ -7,10 +7,12 @@ import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from activities.head_stall import STALL_HOLD
 from api.switch import TradingSwitch
 from bronco.processes import require_program
 from bronco.services import Redis
 from clients.flags import Flags
+from clients.gateway import WorkflowGateway
 from models.control import HoldCommand, HoldKind, Permit, Refusal
 from models.errors import SourceUnavailable
 from models.requests import CONTROL_WORKFLOW_ID, Side
@@ -78,6 +80,24 @@ async def test_pause__one_side__holds_that_side_only(rig: ControlRig) -> None:
     assert not await rig.may_place(Side.BUY), "another scope's hold was lifted"
     await rig.switch.resume(BUYS)
     assert await rig.may_place(Side.BUY)
+
+
+async def test_hold__of_a_stalled_chain__comes_and_goes_and_leaves_the_manual_one(
+    rig: ControlRig,
+) -> None:
+    gateway = WorkflowGateway(rig.client, "settlement-of-nobody")
+    await rig.switch.pause(PAUSE)
+    hold = HoldCommand(key=STALL_HOLD, kind=HoldKind.BREAKER, reason="no block", who="watch")
+    assert await gateway.set_hold(hold)
+    await eventually(lambda: gateway.is_held(STALL_HOLD))
+    await rig.switch.resume(HoldCommand())
+    assert not await rig.may_place(), "a person lifted what only the chain's next block lifts"
+    await rig.switch.pause(PAUSE)
+    assert await gateway.lift_hold(hold)
+    assert not await gateway.is_held(STALL_HOLD)
+    assert await rig.held() == {PAUSE.key}
+    await rig.switch.resume(HoldCommand())
+    await rig.until_open()
 
 
 async def test_resume__held_orders__are_woken_oldest_first(rig: ControlRig) -> None:
