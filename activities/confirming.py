@@ -44,7 +44,10 @@ class Confirming:
         final = await self._finality.block()
         if final is None:
             return standing_until_final(terms.created_block, None, there=False)
-        # Not by number: whether the final chain holds this very request is what counts.
+        if final.number < terms.created_block:
+            # It cannot be there; the vault itself may not have been, and then nothing decodes.
+            return standing_until_final(terms.created_block, final.number, there=False)
+        # Beyond that not by number: whether the final chain holds this very request is what counts.
         held = await self._vault.request(terms.n, final)
         there = held is not None and held.request_id == terms.request_id
         return standing_until_final(terms.created_block, final.number, there=there)

@@ -104,8 +104,9 @@ class Desk:
         self.sender = ChainSender(self.rpc, vault=chain.vault)
         self.vault = VaultClient(self.rpc, chain_id=chain.chain_id, address=chain.vault)
         self.token = chain.shares[SYMBOL]
-        self.keys = [dev_key(FIRST_USER + index) for index in range(USERS)]
-        self.wallets = [play.wallet(user) for user in range(USERS)]
+        users = range(len(chain.users))
+        self.keys = [dev_key(FIRST_USER + index) for index in users]
+        self.wallets = [play.wallet(user) for user in users]
 
     @property
     def alice(self) -> Wallet:
@@ -169,7 +170,9 @@ class Desk:
             made = await self.deposits(len(self.wallets), shares * DEAREST * DOLLAR, symbol=symbol)
             await self.all_end(made, OrderStatus.EXECUTED)
 
-    def signed(self, function: str, terms: Sequence[object], user: int, nonce: int) -> str:
+    def signed(
+        self, function: str, terms: Sequence[object], user: int, nonce: int, tip: int = 1
+    ) -> str:
         """The bytes of one request of a user's, who receives what comes of it."""
         wallet = self.wallets[user]
         tx = UnsignedTx(
@@ -178,7 +181,7 @@ class Desk:
             nonce=nonce,
             gas=_GAS,
             max_fee=_MAX_FEE,
-            max_priority_fee=1,
+            max_priority_fee=tip,
             data=VAULT.calldata(function, *terms, wallet.address),
         )
         return sign_with(account_of(self.keys[user]), tx).raw

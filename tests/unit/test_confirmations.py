@@ -27,6 +27,7 @@ class Chain(FakeVault):
         self.final: BlockRef | None = block(20)
         self.finally_there: VaultRequest | None = vault_request()
         self.feed_down = False
+        self.made_at = 0
 
     async def finalized(self) -> BlockRef:
         if self.final is None:
@@ -37,6 +38,8 @@ class Chain(FakeVault):
         return True
 
     async def request(self, n: int, at: BlockRef) -> VaultRequest | None:
+        if at.number < self.made_at:
+            raise SourceUnavailable("chain", "reading request", "the answer does not decode")
         return self.finally_there if at == self.final else self.terms
 
     async def reference_price(self, token: str, at: BlockRef) -> int:
@@ -160,6 +163,12 @@ async def test_standing__of_much_money__waits_until_the_final_chain_holds_it(cha
     assert await chain.standing(terms) == (10, words)
     chain.final, chain.finally_there = block(30), terms
     assert (await chain.standing(terms)).missing == 0
+
+
+async def test_standing__vault_younger_than_the_final_block__waits(chain: Chain) -> None:
+    terms = vault_request(amount=50_001 * USDT, created_block=30)
+    chain.made_at = 25
+    assert (await chain.standing(terms)).missing == 10
 
 
 async def test_standing__final_chain_has_another_request_there__still_waits(chain: Chain) -> None:
