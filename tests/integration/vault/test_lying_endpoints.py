@@ -18,6 +18,7 @@ from tests.integration.vault.crowd import allow, requests
 from tests.integration.vault.desk import Desk
 from tests.integration.vault.lies import Lie, Vault, lies
 from tests.integration.vault.proxy import Json, endpoint
+from tests.waiting import eventually
 
 _A_DAY = 86_400
 
@@ -134,12 +135,12 @@ async def test_three__one_lies__truth_is_read_and_the_liar_is_named(
 ) -> None:
     async with scene(busy_desk, lie, honest=2) as asked:
         await asked.vault.check()
-        assert await asked.look()
+        await eventually(asked.look, interval=0.2)
         asked.lying = True
         for _ in range(3):
             await requests(busy_desk)
             await asked.ask()
-            assert await asked.look()
+            await eventually(asked.look, interval=0.2)
             await asked.vault.survey()
         assert asked.started == await asked.made()
         assert asked.liar.fault == lie.fault, asked.liar.detail
@@ -160,7 +161,7 @@ async def test_two__one_lies__nothing_false_is_acted_on_nothing_is_missed(
     busy_desk: Desk, lie: Lie
 ) -> None:
     async with scene(busy_desk, lie, honest=1) as asked:
-        assert await asked.look()
+        await eventually(asked.look, interval=0.2)
         asked.lying = True
         await requests(busy_desk, 2)
         await asked.ask()
@@ -173,5 +174,5 @@ async def test_two__one_lies__nothing_false_is_acted_on_nothing_is_missed(
         asked.lying = False
         asked.now += _A_DAY
         await asked.vault.survey()
-        assert await asked.look()
+        await eventually(asked.look, interval=0.2)
         assert asked.started == truth
