@@ -21,6 +21,7 @@ from tests.integration.vault.proxy import Json, endpoint
 from tests.waiting import eventually
 
 _A_DAY = 86_400
+_HEIGHT = 50
 
 
 class Gateway:
@@ -123,7 +124,8 @@ async def scene(desk: Desk, lie: Lie, honest: int) -> AsyncIterator[Scene]:
 
 @pytest.fixture
 async def busy_desk(desk: Desk) -> Desk:
-    """A vault with one request."""
+    """A vault with one request, high enough in the chain for an endpoint to be far behind it."""
+    await desk.rpc.call("anvil_mine", hex(_HEIGHT))
     await allow(desk)
     await requests(desk)
     return desk
