@@ -16,7 +16,7 @@ from models.batches import SweepInput, SweepResult
 from models.chain import Rejection, RejectionKind
 from models.records import ItemState, SettlementItem
 from models.requests import BlockRef
-from models.verdict import POISON, REFUSALS, UNSIGNED, Verdict, rejection_kind
+from models.verdict import POISON, REFUSALS, Verdict, rejection_kind
 
 if TYPE_CHECKING:
     from activities.finality import Finality
@@ -149,4 +149,4 @@ class SweepActivities:
 
 def _retried(item: SettlementItem) -> bool:
     """Whether it may pass by itself: a price, a cap, or the signer's hour."""
-    return item.rejection == UNSIGNED or rejection_kind(item.rejection) is RejectionKind.RETRY
+    return rejection_kind(item.rejection) is RejectionKind.RETRY

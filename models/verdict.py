@@ -82,6 +82,8 @@ def refusal_code(verdict: Verdict) -> str:
 
 def rejection_kind(code: str) -> RejectionKind:
     """What a stored rejection code asks for; one we do not know asks for a human."""
+    if code == UNSIGNED:  # the signer's hour passes, its limits can be raised
+        return RejectionKind.RETRY
     known = Rejection.__members__.get(code)
     return RejectionKind.OPERATOR if known is None else REJECTION_KINDS[known]
 

@@ -4,10 +4,18 @@ from typing import Any
 
 import pytest
 
-from models.chain import RequestState, SettleItem
+from models.chain import RejectionKind, RequestState, SettleItem
 from models.records import ItemKind, SettlementItem
 from models.requests import VaultStatus
-from models.verdict import Verdict, batch_of, judge, well_formed
+from models.verdict import (
+    POISON,
+    UNSIGNED,
+    Verdict,
+    batch_of,
+    judge,
+    rejection_kind,
+    well_formed,
+)
 from tests.builders import CHAIN_ID, VAULT, request_id_of
 
 
@@ -66,6 +74,11 @@ def test_judge__status_of_the_request__is_what_became_of_the_item(
 def test_item__does_not_fit_the_contract__is_not_well_formed(changes: dict[str, Any]) -> None:
     assert well_formed(item())
     assert not well_formed(item(**changes))
+
+
+def test_refusal__of_the_signer__is_tried_again_and_of_a_batch_needs_somebody() -> None:
+    assert rejection_kind(UNSIGNED) is RejectionKind.RETRY
+    assert rejection_kind(POISON) is RejectionKind.OPERATOR
 
 
 def test_batch__same_items_in_any_order__is_the_same_batch() -> None:
