@@ -10,7 +10,7 @@ from activities.clock import utc_now
 from activities.settled import ItemBooks, ident
 from models.batches import SendBatchInput, SendBatchResult
 from models.chain import TxReceipt
-from models.records import SettlementItem
+from models.records import ItemState, SettlementItem
 from models.requests import BlockRef
 from models.verdict import POISON
 
@@ -76,13 +76,22 @@ class Booking:
             self._alarm(SettlementAlarm.POISON, item.request_id, "reverts, also alone: set aside")
         return {item.request_id.lower(): POISON for item in still_open}
 
-    async def set_aside(self, message: SendBatchInput) -> None:
-        """An item that no endpoint takes, for it reverts alone, must not be the next one again."""
-        if message.count != 1:
+    async def sent(self, batch: str) -> list[SettlementItem]:
+        """The items of a batch whose end is not booked yet."""
+        taken = await self._items.of_batch(batch)
+        return [item for item in taken if item.state is ItemState.SENT]
+
+    async def set_aside(
+        self, batch: str, count: int, alarm: SettlementAlarm, code: str, why: str
+    ) -> None:
+        """An item that nobody signs for or takes, alone, must not be the next one again."""
+        if count != 1:
             return
-        for item in await self._items.of_batch(message.batch):
-            self._alarm(SettlementAlarm.POISON, item.request_id, "reverts alone: set aside")
-            await self._books.refuse(item, POISON)
+        items = await self.sent(batch)
+        for item in items:
+            self._alarm(alarm, item.request_id, why)
+            await self._books.refuse(item, code)
+        await self._books.tell(items)
 
 
 def _refusals(receipt: TxReceipt | None) -> dict[str, str]:

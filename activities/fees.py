@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.chain import Fees
+from models.chain import GAS_CAP, Fees
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class FeeLimits:
     max_fee: int = 500 * 10**9
     max_cost: int = 10**18
     headroom: int = 2
-    # https://eips.ethereum.org/EIPS/eip-7825
-    max_gas: int = 2**24
+    max_gas: int = GAS_CAP
 
     def offer(self, suggested: Fees) -> Fees:
         """The first offer: what the chain suggests, cut at max_fee."""

@@ -85,15 +85,14 @@ class OrderActivities:
         quote, standing = await asyncio.gather(
             self._indicative(terms, head), self._confirming.standing(terms, head)
         )
-        waits_for = standing.words if standing.missing else ""
-        admission = await self._admit(terms, message.request, symbol, quote, waits_for)
+        admission = await self._admit(terms, message.request, symbol, quote, standing.waits_for)
         return AdmitResult(
             terms=terms,
             head=head,
             version=admission.version,
             symbol=symbol,
             confirmations_missing=standing.missing,
-            waits_for=waits_for,
+            waits_for=standing.waits_for,
             policy=self._policy,
             retry_count=admission.order.retry_count,
             claims=tuple(claim_view(claim) for claim in admission.claims),
@@ -108,15 +107,14 @@ class OrderActivities:
         if terms is None:
             return ReadRequestResult(terms=None, head=head, confirmations_missing=0)
         standing = await self._confirming.standing(terms, head)
-        waits_for = standing.words if standing.missing else ""
         if message.version and terms.status is VaultStatus.OPEN:
-            changes = {"stage": Stage.CONFIRMING, "waiting_for": waits_for}
+            changes = {"stage": Stage.CONFIRMING, "waiting_for": standing.waits_for}
             await show(self._store, message.request, message.version, changes)
         return ReadRequestResult(
             terms=terms,
             head=head,
             confirmations_missing=standing.missing,
-            waits_for=waits_for,
+            waits_for=standing.waits_for,
         )
 
     @activity.defn(name="record_stage")

@@ -23,9 +23,8 @@ from models.batches import (
 )
 from models.chain import Broadcast, BroadcastOutcome, Fees, TxReceipt
 from models.errors import SigningRefused, SourceUnavailable, UnknownOutcome
-from models.records import ItemState
 from models.requests import BlockRef, batch_prefix, settlement_workflow_id
-from models.verdict import UNSIGNED
+from models.verdict import POISON, UNSIGNED
 
 if TYPE_CHECKING:
     from clients.agreeing import AgreeingVault
@@ -68,7 +67,6 @@ class SettlementActivities:
     ) -> None:
         self._vault = vault
         self._sender = sender
-        self._items = store.items
         self._signer = signer
         self._codec = codec
         self._limits = limits or FeeLimits()
@@ -120,8 +118,14 @@ class SettlementActivities:
         try:
             signed = await self._signer.sign(tx)
         except SigningRefused as refused:
-            if message.first and prepared.count == 1:
-                await self._set_aside(prepared.batch, refused)
+            if message.first:
+                await self._booking.set_aside(
+                    prepared.batch,
+                    prepared.count,
+                    SettlementAlarm.UNSIGNED,
+                    UNSIGNED,
+                    refused.problem,
+                )
             raise
         return SignedBatch(
             batch=prepared.batch,
@@ -130,15 +134,6 @@ class SettlementActivities:
             max_fee=prepared.max_fee,
             max_priority_fee=prepared.max_priority_fee,
         )
-
-    async def _set_aside(self, batch: str, refused: SigningRefused) -> None:
-        """An item above a limit of the signer must not hold up those behind it."""
-        taken = await self._items.of_batch(batch)
-        items = [item for item in taken if item.state is ItemState.SENT]
-        for item in items:
-            await self._books.refuse(item, UNSIGNED)
-            self._alarm(SettlementAlarm.UNSIGNED, item.request_id, refused.problem)
-        await self._books.tell(items)
 
     # --- send -----------------------------------------------------------------------------------
 
@@ -191,8 +186,7 @@ class SettlementActivities:
         head = await self._head_at(receipt.block_number if receipt is not None else 0)
         if receipt is not None and not await self._stands(receipt):
             return None
-        taken = await self._items.of_batch(message.batch)
-        sent = [item for item in taken if item.state is ItemState.SENT]
+        sent = await self._booking.sent(message.batch)
         return await self._booking.book(message, sent, head, receipt)
 
     async def _stands(self, receipt: TxReceipt) -> bool:
@@ -226,7 +220,10 @@ class SettlementActivities:
         affordable = balance // max(1, message.gas)
         self._say_why(message, answer, suggested, ceiling)
         if answer is not None and answer.outcome is BroadcastOutcome.REVERTS:
-            await self._booking.set_aside(message)
+            words = "reverts alone: set aside"
+            await self._booking.set_aside(
+                message.batch, message.count, SettlementAlarm.POISON, POISON, words
+            )
         return SendBatchResult(
             mined=False,
             outcome=answer.outcome if answer is not None else None,

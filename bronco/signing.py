@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from bronco.sections import Address, Seconds, Section, listed
+from models.chain import GAS_CAP
 
 _LOOPBACK = ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
 
@@ -133,7 +134,7 @@ class LimitSettings(Section):
         1_000_000, description="USDT; no share costs more, so what would is counted at its worst"
     )
     # https://eips.ethereum.org/EIPS/eip-7825
-    max_gas: PositiveInt = Field(2**24, description="gas of one transaction")
+    max_gas: PositiveInt = Field(GAS_CAP, description="gas of one transaction")
     max_fee_wei: PositiveInt = Field(500 * 10**9, description="wei per gas")
     max_cost_wei: PositiveInt = Field(10**18, description="wei one transaction may burn as gas")
     hour_usdt: PositiveInt = Field(5_000_000, description="USDT paid out in any hour")

@@ -11,8 +11,6 @@ from typing import Protocol
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_account.types import TransactionDictType
-from eth_utils.address import to_checksum_address
 from pydantic import BaseModel, ConfigDict, Field
 
 from bronco.logs import logger
@@ -20,7 +18,7 @@ from bronco.metrics import SIGNATURES
 from clients.policy import SettlePolicy as SettlePolicy
 from clients.policy import Signing
 from clients.signed import SignedTx as SignedTx
-from clients.signed import checked
+from clients.signed import checked, fields_of
 from models.chain import DEV_CHAIN_IDS
 from models.errors import ConfigurationError, SigningRefused
 
@@ -196,16 +194,5 @@ def new_account() -> LocalAccount:
 
 def sign_with(account: LocalAccount, tx: UnsignedTx) -> SignedTx:
     """Sign without asking a policy: for a user's own wallet."""
-    fields: TransactionDictType = {
-        "type": 2,
-        "chainId": tx.chain_id,
-        "to": to_checksum_address(tx.to) if tx.to else b"",
-        "nonce": tx.nonce,
-        "gas": tx.gas,
-        "maxFeePerGas": tx.max_fee,
-        "maxPriorityFeePerGas": tx.max_priority_fee,
-        "value": 0,
-        "data": bytes.fromhex(tx.data[2:]),
-    }
-    signed = account.sign_transaction(fields)
+    signed = account.sign_transaction(fields_of(tx))
     return SignedTx(raw="0x" + signed.raw_transaction.hex(), tx_hash="0x" + signed.hash.hex())

@@ -14,6 +14,7 @@ from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict
 
 from clients.abi import load_contract
+from models.chain import GAS_CAP
 from models.errors import SigningRefused
 from models.money import SHARE_SCALE
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 VAULT = load_contract("BroncoVault")
 # https://eips.ethereum.org/EIPS/eip-2681
 _HIGHEST_NONCE = 2**64 - 2
-# https://eips.ethereum.org/EIPS/eip-7825
-GAS_CAP = 2**24
 # https://ethereum.github.io/yellowpaper/paper.pdf, appendix G: G_transaction
 _CALL_GAS = 21_000
 _ID_BYTES = 32

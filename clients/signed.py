@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from models.errors import SourceUnavailable
 
 if TYPE_CHECKING:
+    from eth_account.types import TransactionDictType
+
     from clients.keys import UnsignedTx
 
 # The upper half is refused by every node: https://eips.ethereum.org/EIPS/eip-2
@@ -63,9 +65,9 @@ def _signer_of(found: bytes) -> str:
         raise _wrong(f"their signature is none ({type(error).__name__})") from None
 
 
-def _encoded(tx: UnsignedTx, mark: dict[str, int]) -> bytes:
-    """The only bytes that say this with this signature."""
-    fields = {
+def fields_of(tx: UnsignedTx) -> TransactionDictType:
+    """The transaction as eth-account takes it, to sign it and to check what was signed."""
+    return {
         "type": 2,
         "chainId": tx.chain_id,
         "to": to_checksum_address(tx.to) if tx.to else b"",
@@ -75,9 +77,12 @@ def _encoded(tx: UnsignedTx, mark: dict[str, int]) -> bytes:
         "maxPriorityFeePerGas": tx.max_priority_fee,
         "value": 0,
         "data": bytes.fromhex(tx.data[2:]),
-        "accessList": (),
-        **mark,
     }
+
+
+def _encoded(tx: UnsignedTx, mark: dict[str, int]) -> bytes:
+    """The only bytes that say this with this signature."""
+    fields = {**fields_of(tx), "accessList": (), **mark}
     return bytes(TypedTransaction.from_dict(fields).encode())
 
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from models.requests import VaultStatus
 
 ZERO_HASH = "0x" + "0" * 64
+# https://eips.ethereum.org/EIPS/eip-7825
+GAS_CAP = 2**24
+"""Most gas that one transaction may use."""
 DEV_CHAIN_IDS = frozenset({31337, 1337})
 """Chains that hold no money: plain keys and a single endpoint are allowed only here."""
 

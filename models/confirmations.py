@@ -33,6 +33,11 @@ class Standing(NamedTuple):
     missing: int
     words: str
 
+    @property
+    def waits_for(self) -> str:
+        """The words while it waits; empty when it is deep enough."""
+        return self.words if self.missing else ""
+
 
 class ConfirmationPolicy(NamedTuple):
     """Tiers by rising worth; the last one takes the rest, and what cannot be valued."""

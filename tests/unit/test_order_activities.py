@@ -108,6 +108,14 @@ class Book:
         )
         await self.store.book.apply([order], utc_now())
 
+    async def settled(self) -> None:
+        """A whole life: admitted, filled, settled in the vault, closed."""
+        await self.admit()
+        await self.placed(filled(broker_order()))
+        await self.enqueue(ItemKind.SETTLE)
+        self.ends(VaultStatus.SETTLED)
+        await self.close()
+
     async def enqueue(
         self,
         kind: ItemKind,
@@ -184,11 +192,7 @@ async def test_read_request__while_it_waits__keeps_the_row_up_to_date(book: Book
 async def test_close__request_vanished_with_its_settlement__is_orphaned_and_moved_nothing(
     book: Book,
 ) -> None:
-    await book.admit()
-    await book.placed(filled(broker_order()))
-    await book.enqueue(ItemKind.SETTLE)
-    book.ends(VaultStatus.SETTLED)
-    await book.close()
+    await book.settled()
     assert (await book.row()).spent > 0
     book.vault.terms = None
     await book.run("admit", AdmitInput(request=REQUEST, workflow_id=WORKFLOW_ID))
@@ -489,11 +493,7 @@ async def test_close__by_a_run_that_was_reset__still_writes_the_end(book: Book) 
 async def test_settlement__undone_by_a_reorganisation__can_be_enqueued_again(
     book: Book,
 ) -> None:
-    await book.admit()
-    await book.placed(filled(broker_order()))
-    await book.enqueue(ItemKind.SETTLE)
-    book.ends(VaultStatus.SETTLED)
-    await book.close()
+    await book.settled()
     book.ends(VaultStatus.OPEN)
     assert (await book.admit()).item is not None
     assert (await book.enqueue(ItemKind.SETTLE)).item is not None
