@@ -33,7 +33,7 @@ from models.invariants import (
     none_begun_while_paused,
 )
 from models.order import TERMINAL_STATUSES
-from models.records import HousePosition
+from models.records import HousePosition, Placement
 from models.requests import BlockRef, Side, VaultStatus, parse_remark
 from simulators.opend.control import SimulatorControl, VenueOrder
 
@@ -211,7 +211,7 @@ class _Reader:
             house=await self._house(cases),
             ends=await self._ends(at),
             owed=[state.owed for state in states],
-            begun=[Begun(claim.remark, aware(claim.created_at)) for claim in records.claims],
+            begun=begun_of(records.claims),
             money_decimals=_DECIMALS,
         )
 
@@ -253,6 +253,15 @@ class _Reader:
         """Read last: an entry comes with the change that it tells of, and never goes."""
         entries = (await self._store.audit.latest(_AUDIT_ROWS))[::-1]
         return Trail(entries, datetime.now(UTC), await self._store.audit.verify())
+
+
+def begun_of(claims: Iterable[Placement]) -> list[Begun]:
+    """When each right to send was given.
+
+    Burning an attempt that nobody claimed begins nothing: a lost one is burnt whenever its loss is
+    noticed, also during a pause.
+    """
+    return [Begun(claim.remark, aware(claim.created_at)) for claim in claims if claim.granted]
 
 
 def broker_order(order: VenueOrder) -> BrokerOrder:

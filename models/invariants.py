@@ -264,7 +264,7 @@ def _dead(order: BrokerOrder) -> bool:
 def none_begun_while_paused(begun: Iterable[Begun], pauses: Sequence[Pause]) -> list[Violation]:
     """No placement began between a pause's return and its end."""
     return [
-        Violation(5, one.remark, f"began at {one.at.isoformat()}, trading was paused since {since}")
+        Violation(5, one.remark, f"began at {one.at}, trading was paused from {since} to {until}")
         for one in begun
         for since, until in pauses
         if since < one.at and (until is None or one.at < until)

@@ -64,6 +64,11 @@ class Placement(SQLModel, table=True):
     created_at: datetime = Field(sa_column=time_column())
     released_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
 
+    @property
+    def granted(self) -> bool:
+        """Whether it ever was a right to send: one burnt before anybody claimed it never was."""
+        return self.quantity > 0
+
 
 class BrokerOrderRow(SQLModel, table=True):
     """The broker's own book as the one poller last saw it. filled never shrinks by itself."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bronco.proof import begun_of
 from clients.store import Store
 from models.broker import BrokerStatus
 from models.drafts import ClaimKind, Headroom
@@ -379,6 +380,21 @@ async def test_claim__burnt_by_a_store_that_forgot_it__is_placed_once_the_book_t
     assert await void(store, request) is ClaimState.PLACED
     (row,) = await store.placements.of_request(request)
     assert (row.broker_order_id, row.quantity, row.released_at) == ("B9", 4, None)
+
+
+async def test_granted__burnt_before_anybody_claimed_it__never_was(store: Store) -> None:
+    """A pause forbids giving the right to send; that a lost attempt is burnt meanwhile is none."""
+    lost, unsent = new_request_id(), new_request_id()
+    await void(store, lost)
+    await store.placements.claim(claim_draft(unsent), PLENTY, NOW)
+    await store.placements.mark(unsent, 1, ClaimState.VOID, detail="no link", now=NOW)
+
+    rows = [*await store.placements.of_request(lost), *await store.placements.of_request(unsent)]
+    assert [(row.state, row.granted) for row in rows] == [
+        (ClaimState.VOID, False),
+        (ClaimState.VOID, True),
+    ]
+    assert [one.remark for one in begun_of(rows)] == [remark_of(unsent, 1)]
 
 
 async def test_claim__unsent__is_burnt_and_gives_back_what_it_reserved(store: Store) -> None:
