@@ -2,50 +2,24 @@
 // full output (storage layout, docs, sizes) to out/.
 //   node build.mjs           build
 //   node build.mjs --check   build nothing; exit 1 when clients/abi differs from the sources
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { LIBRARIES, OURS, compile, here, solc } from "./sources.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const solc = createRequire(import.meta.url)("solc");
-const LIBRARIES = ["Approvals", "AssetChecks", "VaultViews"];
-const OURS = ["BroncoVault", "ShareToken", "EligibilityList", "Timelock"];
 const SHIPPED = [...LIBRARIES, ...OURS, "DevUSDT", "DevFeed"];
 // https://eips.ethereum.org/EIPS/eip-170
 const CODE_LIMIT = 24576;
 
-function sources(dir, prefix) {
-  return Object.fromEntries(
-    readdirSync(join(here, dir), { withFileTypes: true, recursive: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith(".sol"))
-      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-      .sort()
-      .map((path) => [prefix + path.slice(join(here, dir).length + 1), { content: readFileSync(path, "utf8") }]),
-  );
-}
-
-const input = {
-  language: "Solidity",
-  sources: sources("src", "src/"),
-  settings: {
-    viaIR: true,
-    optimizer: { enabled: true, runs: 200 },
-    evmVersion: "cancun",
-    // No source hash at the end of the code: the same sources give the same bytes everywhere.
-    metadata: { appendCBOR: false, bytecodeHash: "none" },
-    outputSelection: {
-      "*": { "*": ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
-    },
+const output = compile({
+  viaIR: true,
+  optimizer: { enabled: true, runs: 200 },
+  evmVersion: "cancun",
+  // No source hash at the end of the code: the same sources give the same bytes everywhere.
+  metadata: { appendCBOR: false, bytecodeHash: "none" },
+  outputSelection: {
+    "*": { "*": ["abi", "evm.bytecode.object", "evm.bytecode.linkReferences", "evm.deployedBytecode.object", "storageLayout", "userdoc"] },
   },
-};
-
-function findImport(path) {
-  const file = join(here, "node_modules", path);
-  return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `no such file: ${path}` };
-}
-
-const output = JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }));
+});
 // A library's warnings are its authors' business; ours fail the build.
 const problems = (output.errors ?? []).filter(
   (problem) => problem.severity === "error" || !problem.sourceLocation?.file.startsWith("@openzeppelin/"),

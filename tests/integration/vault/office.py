@@ -7,7 +7,7 @@ from eth_account import Account
 
 from bronco.deployment import FIRST_USER, DevChainPlan, dev_address, dev_key
 from clients.abi import load_contract
-from clients.approvals import Approval, Signing, signable
+from clients.approvals import Approval, Signing, approved_settlement, settlement_data, signable
 from clients.vault import settle_calldata
 from clients.wallet import ERC20
 from models.chain import RefundItem, Rejection, SettleItem
@@ -17,6 +17,7 @@ from tests.integration.vault.desk import DOLLAR, bought
 from tests.integration.vault.revm import CHAIN_ID, Event, Revm
 
 FEED = load_contract("DevFeed")
+LIST = load_contract("EligibilityList")
 HOUR = 3600
 APPROVERS = tuple(FIRST_USER + 10 + i for i in range(3))
 
@@ -79,6 +80,15 @@ class Office:
     def stale(self) -> None:
         self.revm.call(self.dev.admin, "setRound", 190 * 10**8, 1, abi=FEED, to=self.feed)
 
+    def listing(self, *, allowing: bool) -> str:
+        """A list of who may hold shares, in force; its owner is the admin."""
+        address = self.revm.create(LIST, self.dev.admin, allowing)
+        self.revm.call(self.dev.admin, "configureEligibility", address)
+        return address
+
+    def mark(self, address: str, who: str, *, on: bool) -> None:
+        self.revm.call(self.dev.admin, "list", [who], on, abi=LIST, to=address)
+
     # --- approvals
 
     def approvers(self, threshold: int = 2, indexes: Sequence[int] = APPROVERS) -> None:
@@ -88,6 +98,14 @@ class Office:
     def signing(self, *, seconds: int = HOUR) -> Signing:
         epoch = self.revm.read("approvers")
         return Signing(CHAIN_ID, self.dev.vault, epoch, self.revm.now + seconds)
+
+    def approve(self, item: SettleItem) -> None:
+        """Settle by approvals of three whom the admin names for it."""
+        self.approvers()
+        signing = self.signing()
+        data = settlement_data(item, signing)
+        approvals = [signed(data, index) for index in APPROVERS]
+        self.transact(approved_settlement(item, signing.deadline, approvals))
 
     def transact(self, data: str, who: str = "") -> list[Event]:
         """Anybody's call of the vault."""

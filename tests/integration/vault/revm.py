@@ -7,10 +7,13 @@ whose time and number tests set; each call is a transaction of its own.
 import re
 from typing import Any, NamedTuple, cast
 
-from pyrevm import EVM, BlockEnv, CfgEnv, Env, JournalCheckpoint
+from pyrevm import EVM, AccountInfo, BlockEnv, CfgEnv, Env, JournalCheckpoint
+from web3.types import Nonce
+from web3.utils import get_create_address
 
-from bronco.deployment import ADMIN, Deployment, DevChain, DevChainPlan, dev_address
+from bronco.deployment import ADMIN, Deployment, DevChain, DevChainPlan, dev_address, dev_key
 from clients.abi import ContractAbi, load_contract
+from clients.keys import account_of
 from clients.rpc import Rpc
 from clients.vault import VAULT, VaultClient
 from clients.wallet import ERC20, USDT
@@ -20,7 +23,10 @@ CHAIN_ID = 31337
 START = 1_800_000_000
 GAS = 16_000_000
 _OUTPUT = re.compile(r"output: 0x([0-9a-f]*)")
-_DECLARING = (VAULT, ERC20, USDT, load_contract("DevFeed"))
+_DECLARING = (
+    *(VAULT, ERC20, USDT),
+    *(load_contract(name) for name in ("DevFeed", "EligibilityList", "Timelock")),
+)
 
 
 class Event(NamedTuple):
@@ -44,6 +50,7 @@ class Revm:
     def __init__(self, plan: DevChainPlan | None = None) -> None:
         env = Env(cfg=CfgEnv(chain_id=CHAIN_ID))
         self._evm = EVM(env=env, spec_id="CANCUN", gas_limit=2**40)
+        self._replaced: dict[str, AccountInfo] = {}
         self.now = START
         self.block = 1
         self._mine()
@@ -72,7 +79,23 @@ class Revm:
         """Undo everything since; time as well."""
         checkpoint, self.now, self.block = snapshot
         self._evm.revert(checkpoint)
+        for address, was in self._replaced.items():
+            self._evm.insert_account_info(address, was)
+        self._replaced.clear()
         self._mine()
+
+    # --- contracts
+
+    def create(self, contract: ContractAbi, *args: Any) -> str:
+        """Deploy by the admin; its address."""
+        nonce = Nonce(self.nonce(dev_address(ADMIN)))
+        self.transact(dev_address(ADMIN), "", contract.creation(*args))
+        return str(get_create_address(account_of(dev_key(ADMIN)).address, nonce))
+
+    def replace_code(self, address: str, code: bytes) -> None:
+        """Let the account run this code until `restore`."""
+        self._replaced.setdefault(address, self._evm.basic(address))
+        self._evm.insert_account_info(address, AccountInfo(nonce=1, code=code))
 
     # --- transactions
 

@@ -1,41 +1,21 @@
 """Who may hold shares: asked at request, mint and transfer; never in the way of money."""
 
 import pytest
-from web3.types import Nonce
-from web3.utils import get_create_address
 
-from bronco.deployment import ADMIN, dev_key
-from clients.abi import load_contract
-from clients.keys import account_of
 from clients.wallet import ERC20
 from models.requests import VaultStatus
 from tests.integration.vault.desk import DOLLAR, SHARE, bought, refund
 from tests.integration.vault.office import Office
 from tests.integration.vault.revm import Reverted
 
-LIST = load_contract("EligibilityList")
-
-
-def listing(office: Office, *, allowing: bool) -> str:
-    """A list in force; its owner is the admin."""
-    nonce = Nonce(office.revm.nonce(office.dev.admin))
-    office.revm.transact(office.dev.admin, "", LIST.creation(office.dev.admin, allowing))
-    address = str(get_create_address(account_of(dev_key(ADMIN)).address, nonce))
-    office.revm.call(office.dev.admin, "configureEligibility", address)
-    return address
-
-
-def mark(office: Office, address: str, who: str, *, on: bool) -> None:
-    office.revm.call(office.dev.admin, "list", [who], on, abi=LIST, to=address)
-
 
 async def test_block_list__recipient_screened_after_the_fill__owner_claims_later() -> None:
     office = Office()
     request = await office.deposit(office.alice, 1000 * DOLLAR, recipient=office.bob)
     other = await office.deposit(office.bob, 1000 * DOLLAR)
-    address = listing(office, allowing=False)
-    mark(office, address, office.bob, on=True)
-    mark(office, address, office.alice, on=True)
+    address = office.listing(allowing=False)
+    office.mark(address, office.bob, on=True)
+    office.mark(address, office.alice, on=True)
     money = office.balance(office.bob)
 
     assert office.settle([bought(request, 5)], [refund(other)]) == []
@@ -45,7 +25,7 @@ async def test_block_list__recipient_screened_after_the_fill__owner_claims_later
     assert office.revm.read("claimable", office.share, office.alice) == 5 * SHARE
     with pytest.raises(Reverted, match="NotEligible"):
         office.revm.call(office.alice, "claim", office.share, office.alice)
-    mark(office, address, office.alice, on=False)
+    office.mark(address, office.alice, on=False)
     office.revm.call(office.alice, "claim", office.share, office.alice)
     assert office.balance(office.alice, office.share) == 5 * SHARE
     with pytest.raises(Reverted, match="NotEligible"):
@@ -59,7 +39,7 @@ async def test_block_list__recipient_screened_after_the_fill__owner_claims_later
 
 async def test_allow_list__nobody_on_it__lets_nobody_ask_until_it_is_taken_away() -> None:
     office = Office()
-    listing(office, allowing=True)
+    office.listing(allowing=True)
 
     with pytest.raises(Reverted, match="NotEligible"):
         await office.deposit(office.alice, 1000 * DOLLAR)
