@@ -270,13 +270,17 @@ def vault_events(logs: Sequence[dict[str, Any]], vault: str) -> list[VaultEvent]
                 name=event.name,
                 n=int(event.args.get("n", 0)),
                 request_id=str(event.args.get("id", "")),
-                args=event.args,
+                args={name: _flat(value) for name, value in event.args.items()},
                 tx_hash=log["transactionHash"],
                 block_number=int(log["blockNumber"], 16),
                 block_hash=log["blockHash"],
             )
         )
     return found
+
+
+def _flat(value: Any) -> int | str:
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _word(value: int) -> str:

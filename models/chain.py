@@ -183,7 +183,10 @@ class Broadcast(ChainModel):
 
 
 class VaultEvent(ChainModel):
-    """One event of the vault, e.g. Settled, SettlementRejected. n is 0 where it has none."""
+    """One event of the vault, e.g. Settled, SettlementRejected. n is 0 where it has none.
+
+    A list among its arguments, as the approvers are, is text: its parts with commas between.
+    """
 
     name: str
     n: int

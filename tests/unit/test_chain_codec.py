@@ -1,6 +1,7 @@
 """Encoding and decoding without a chain: the numbers here come from the contracts' own rules."""
 
 import pytest
+from eth_abi.abi import encode
 from eth_abi.exceptions import EncodingError
 from eth_utils.crypto import keccak
 
@@ -70,6 +71,16 @@ def test_vault_events__a_rejection__carries_number_id_and_code() -> None:
     assert isinstance(event, VaultEvent)
     assert (event.name, event.n, event.request_id) == ("SettlementRejected", 7, ID)
     assert event.rejection is Rejection.BAND
+
+
+def test_vault_events__a_list_of_approvers__is_read_as_text() -> None:
+    data = encode(("uint8", "address[]"), (2, [ADDRESS, "0x" + "12" * 20])).hex()
+    topics = [VAULT.topic("ApproversConfigured"), f"0x{3:064x}"]
+
+    (event,) = vault_events([log(topics=topics, data="0x" + data)], ADDRESS)
+
+    signers = f"{ADDRESS},0x{'12' * 20}"
+    assert event.args == {"epoch": 3, "threshold": 2, "signers": signers}
 
 
 @pytest.mark.parametrize(
