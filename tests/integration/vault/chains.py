@@ -18,6 +18,7 @@ from tests.integration.vault.revm import Reverted, Revm
 FEED = load_contract("DevFeed")
 _REJECTED = VAULT.topic("SettlementRejected")
 _WORD = 32
+_STATUS = {status.value: status for status in VaultStatus}
 _USDT_BALANCES, _SHARE_BALANCES = 1, 0
 """Storage slots of the mappings; `told_balances` shows when they move."""
 _BALANCE = 2**248 - 1
@@ -54,6 +55,7 @@ class PlayChain(Protocol):
     async def send(self, who: str, to: str, data: str, gas: int) -> Sent: ...
     async def request(self, n: int) -> VaultRequest: ...
     async def books(self) -> "Books | VaultBooks": ...
+    async def caps(self) -> tuple[int, ...]: ...
     async def supply(self) -> int: ...
     async def states(self, numbers: Sequence[int]) -> list[tuple[VaultStatus, int]]: ...
     async def balances(self, keys: Sequence[tuple[str, str]]) -> list[int]: ...
@@ -85,6 +87,10 @@ class OnAnvil:
     async def books(self) -> VaultBooks:
         return await self._desk.books()
 
+    async def caps(self) -> tuple[int, ...]:
+        call = {"to": self.dev.vault, "data": VAULT.calldata("capsNow")}
+        return _caps(bytes.fromhex((await self._desk.rpc.call("eth_call", call, "latest"))[2:]))
+
     async def supply(self) -> int:
         return await self._desk.supply()
 
@@ -112,6 +118,8 @@ class OnRevm:
         self.feed = revm.chain.feeds["AAPL"]
         self._calls: dict[object, bytes] = {}
         self._slots: dict[tuple[str, str], int] = {}
+        self._requests: dict[bytes, VaultRequest] = {}
+        """By the bytes they were decoded from: sequences that begin alike ask alike."""
         books = next(e for e in VAULT.abi if e.get("name") == "books")
         named = [part["name"] for part in books["outputs"][0]["components"]]
         self._books = [named.index(name) for name in Books._fields]
@@ -144,19 +152,32 @@ class OnRevm:
         return Sent(True, int(named[0][1], 16) if named else 0, tuple(refused))
 
     async def request(self, n: int) -> VaultRequest:
-        return await self.revm.request(n)
+        answer = self._view(self.dev.vault, "request", n)
+        if answer not in self._requests:
+            self._requests[answer] = await self.revm.request(n)
+        return self._requests[answer]
 
     async def books(self) -> Books:
         answer = _words(self._view(self.dev.vault, "books"))
         return Books(*(answer[index] for index in self._books))
 
+    async def caps(self) -> tuple[int, ...]:
+        return _caps(self._view(self.dev.vault, "capsNow"))
+
     async def supply(self) -> int:
         return _words(self._view(self.share, "totalSupply"))[0]
 
     async def states(self, numbers: Sequence[int]) -> list[tuple[VaultStatus, int]]:
-        words = _words(self._view(self.dev.vault, "requestsOf", *numbers))[2:]
-        entries = (words[i : i + self._size] for i in range(0, len(words), self._size))
-        return [(VaultStatus(one[self._status]), one[self._owed]) for one in entries]
+        answer = self._view(self.dev.vault, "requestsOf", *numbers)
+        # Two words before the entries; of each only what is asked for is looked at.
+        starts = range(2 * _WORD, len(answer), self._size * _WORD)
+        return [
+            (
+                _STATUS[_word(answer, start + self._status * _WORD)],
+                _word(answer, start + self._owed * _WORD),
+            )
+            for start in starts
+        ]
 
     async def balances(self, keys: Sequence[tuple[str, str]]) -> list[int]:
         return [self.revm.word(token, self._slot(token, who)) & _BALANCE for token, who in keys]
@@ -181,6 +202,16 @@ class OnRevm:
             data = bytes.fromhex(abi.calldata(function, *shaped)[2:])
             self._calls[(function, *args)] = data
         return self.revm.view(to, data)
+
+
+def _caps(answer: bytes) -> tuple[int, ...]:
+    """Caps and window, what of them is used, the return limit; not the time of the answer."""
+    minted, paid, window, used_minted, used_paid, _, limit = _words(answer)
+    return minted, paid, window, used_minted, used_paid, limit
+
+
+def _word(answer: bytes, at: int) -> int:
+    return int.from_bytes(answer[at : at + _WORD])
 
 
 def _words(answer: bytes) -> list[int]:

@@ -13,6 +13,31 @@ from models.requests import Side, VaultRequest, VaultStatus
 
 BAND = Fraction(25, 100)
 VAULT = "vault"
+NO_LIMIT = 2**128 - 1
+
+
+@dataclass
+class Cap:
+    """What a settler may do alone in a window, and what of it was used at a time."""
+
+    most: int = 2**96 - 1
+    window: int = 86_400
+    used: int = 0
+    time: int = 0
+
+    def used_at(self, now: int) -> int:
+        """It drains evenly; part of a unit has not drained yet."""
+        return max(self.used - self.most * (now - self.time) // self.window, 0)
+
+    def take(self, amount: int, now: int) -> None:
+        self.used, self.time = self.used_at(now) + amount, now
+
+    def allows(self, amount: int, now: int) -> bool:
+        return self.used_at(now) + amount <= self.most
+
+    def change(self, most: int, window: int, now: int) -> None:
+        self.take(0, now)
+        self.most, self.window = most, window
 
 
 @dataclass
@@ -31,6 +56,12 @@ class Model:
     supply: int = 0
     fees: int = 0
     price: int | None = 190_000_000
+    now: int = 0
+    minted: Cap = field(default_factory=Cap)
+    paid: Cap = field(default_factory=Cap)
+    return_limit: int = NO_LIMIT
+    epoch: int = 0
+    threshold: int = 0
 
     # --- the books
 
@@ -62,8 +93,8 @@ class Model:
         self.balances[token, VAULT] += request.amount
         self.requests[request.n] = request
 
-    def settle(self, item: SettleItem) -> Rejection:
-        """Take one item of a batch; NONE also where nothing is to be done."""
+    def settle(self, item: SettleItem, *, approved: bool = False) -> Rejection:
+        """Take one item; NONE also where nothing is to be done."""
         request = self.requests.get(item.n)
         if request is None:
             return Rejection.UNKNOWN_REQUEST
@@ -76,12 +107,16 @@ class Model:
         if end is not None:
             return Rejection.ALREADY_ENDED
         verdict = self._judge(request, item)
+        if verdict is Rejection.NONE and not approved:
+            verdict = self._judge_alone(request, item)
         if verdict is Rejection.NONE:
+            if not approved:
+                self._use(request, item)
             self._pay_out(request, item)
         return verdict
 
-    def refund(self, item: RefundItem) -> Rejection:
-        """Take one refund of a batch."""
+    def refund(self, item: RefundItem, *, approved: bool = False) -> Rejection:
+        """Take one refund."""
         request = self.requests.get(item.n)
         if request is None:
             return Rejection.UNKNOWN_REQUEST
@@ -92,9 +127,12 @@ class Model:
             return Rejection.CONFLICT
         if end is VaultStatus.RECLAIMED:
             return Rejection.ALREADY_ENDED
-        if end is None:
+        verdict = Rejection.NONE
+        if end is None and not approved:
+            verdict = self._judge_return(request, request.amount)
+        if end is None and verdict is Rejection.NONE:
             self.give_back(request, VaultStatus.REFUNDED)
-        return Rejection.NONE
+        return verdict
 
     def give_back(self, request: VaultRequest, end: VaultStatus) -> None:
         self.ended[request.n] = end
@@ -139,10 +177,43 @@ class Model:
             and all_in != request.limit_price
         ):
             return Rejection.LIMIT
+        return Rejection.NONE
+
+    def _judge_alone(self, request: VaultRequest, item: SettleItem) -> Rejection:
+        """What a settler may not do without approvals."""
         if self.price is None:
             return Rejection.STALE_REFERENCE
-        inside = abs(gross / shares - self.price) <= self.price * BAND
-        return Rejection.NONE if inside else Rejection.BAND
+        buying = request.side is Side.BUY
+        gross = item.taken - item.fee if buying else item.out + item.fee
+        shares = Fraction(item.out if buying else item.taken, 10**18)
+        if abs(gross / shares - self.price) > self.price * BAND:
+            return Rejection.BAND
+        fits = (
+            self.minted.allows(self.worth(item.out), self.now)
+            if buying
+            else self.paid.allows(item.out, self.now)
+        )
+        rest = self._judge_return(request, request.amount - item.taken)
+        return rest if fits else Rejection.CAP
+
+    def _judge_return(self, request: VaultRequest, amount: int) -> Rejection:
+        if self.return_limit == NO_LIMIT:
+            return Rejection.NONE
+        if request.side is Side.SELL:
+            if self.price is None:
+                return Rejection.STALE_REFERENCE
+            amount = self.worth(amount)
+        return Rejection.NONE if amount <= self.return_limit else Rejection.RETURN_LIMIT
+
+    def worth(self, shares: int) -> int:
+        """USDT units at the reference, rounded up."""
+        assert self.price is not None
+        return -(-shares * self.price // 10**18)
+
+    def _use(self, request: VaultRequest, item: SettleItem) -> None:
+        minted, paid = (self.worth(item.out), 0) if request.side is Side.BUY else (0, item.out)
+        self.minted.take(minted, self.now)
+        self.paid.take(paid, self.now)
 
     def _pay_out(self, request: VaultRequest, item: SettleItem) -> None:
         self.ended[item.n] = VaultStatus.SETTLED

@@ -2,7 +2,17 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
+from bronco.deployment import FIRST_USER, dev_address
+from clients.approvals import (
+    Approval,
+    Signing,
+    ascending,
+    digest,
+    refund_data,
+    settlement_data,
+)
 from clients.sender import gas_limit_for
 from clients.vault import VAULT, settle_calldata
 from clients.wallet import ERC20, USDT
@@ -11,15 +21,20 @@ from models.money import MARKET_BUY_LIMIT
 from models.requests import Side, VaultRequest, VaultStatus
 from tests.integration.vault import model as m
 from tests.integration.vault.chains import FEED, PlayChain, Sent
+from tests.integration.vault.quick import quickly_signed
 
 DOLLAR = 10**6
 SHARE = 10**18
+MOST = 2**96 - 1
+APPROVERS = sorted((FIRST_USER + 10 + i for i in range(3)), key=lambda i: int(dev_address(i), 16))
+OUTSIDER = FIRST_USER
 
 Args = tuple[int, int, int]
 WEIGHTS = {
     **{"deposit": 5, "redeem": 8, "settle": 10, "refund": 3, "reclaim": 4, "cancel": 1},
     **{"block": 3, "unblock": 2, "claim": 4, "pay_owed": 3, "withdraw": 4, "fund": 2},
     **{"later": 2, "price": 2, "stale": 1, "pause": 1},
+    **{"caps": 2, "approve": 3, "approve_refund": 1, "approvers": 1},
 }
 
 
@@ -29,6 +44,12 @@ def sequence(seed: int, length: int) -> list[tuple[str, Args]]:
     kinds = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=60)
     numbers = [(dice.randrange(8), dice.randrange(8), dice.randrange(8)) for _ in kinds]
     return list(zip(kinds, numbers, strict=True))[:length]
+
+
+@lru_cache(maxsize=50_000)
+def _calldata(function: str, *args: object) -> str:
+    """Remembered: sequences that begin alike ask alike."""
+    return VAULT.calldata(function, *args)
 
 
 class Run:
@@ -44,7 +65,8 @@ class Run:
 
     async def begin(self) -> None:
         self.model.balances = await self.balances()
-        self.now = await self.chain.now()
+        self.now = self.model.now = await self.chain.now()
+        await self.approvers((1, 0, 0))
         for user in self.users:
             approve = ERC20.calldata("approve", self.chain.dev.vault, 2**255)
             assert (await self.send(user, self.chain.dev.usdt, approve)).ok
@@ -101,10 +123,78 @@ class Run:
         data, gas = settle_calldata(items, refunds), gas_limit_for(items, refunds)
         receipt = await self.send(self.chain.dev.settler, self.chain.dev.vault, data, gas)
         assert receipt.ok
+        await self.at()
         verdicts = [(i.n, self.model.settle(i)) for i in items]
         verdicts += [(r.n, self.model.refund(r)) for r in refunds]
         self.model.pay_owed(3)
         assert list(receipt.rejections) == [v for v in verdicts if v[1] is not Rejection.NONE]
+        await self.compare_caps()
+
+    async def caps(self, args: Args) -> None:
+        """What settlers may do alone: mostly all, now and then little or nothing."""
+        window = (3600, 86_400)[args[1] % 2]
+        minted = (MOST, MOST, MOST, MOST, 950, 1900, 5000, 0)[args[0]]
+        paid = (MOST, MOST, MOST, MOST, 190, 379, 1000, 0)[args[1]]
+        back = (m.NO_LIMIT, m.NO_LIMIT, m.NO_LIMIT, m.NO_LIMIT, 1000, 190, 50, 0)[args[2]]
+        minted, paid, back = (n if n >= MOST else n * DOLLAR for n in (minted, paid, back))
+        terms = ((minted, paid, window), back)
+        assert (await self.vault_call(self.chain.dev.admin, "configureCaps", *terms)).ok
+        now = await self.at()
+        self.model.minted.change(minted, window, now)
+        self.model.paid.change(paid, window, now)
+        self.model.return_limit = back
+        await self.compare_caps()
+
+    async def approvers(self, args: Args) -> None:
+        """Named anew, which makes void what they signed; now and then nobody."""
+        threshold = (0, 2, 2, 2, 1, 3, 2, 2)[args[0]]
+        signers = tuple(dev_address(i) for i in APPROVERS) if threshold else ()
+        named = await self.vault_call(
+            self.chain.dev.admin, "configureApprovers", signers, threshold
+        )
+        assert named.ok
+        self.model.epoch += 1
+        self.model.threshold = threshold
+
+    async def approve(self, args: Args) -> None:
+        item = self.item(args[0], args[1])
+        if item is None:
+            return
+        hashes = (bytes.fromhex(text[2:]) for text in (item.request_id, item.fill_hash))
+        request_id, fill_hash = hashes
+        terms = (item.n, request_id, item.taken, item.out, item.fee, fill_hash)
+        signing, approvals, right = self.signatures(args[2], lambda s: settlement_data(item, s))
+        call = (terms, signing.deadline, approvals)
+        sent = await self.vault_call(self.users[0], "settleWithApprovals", *call)
+        assert sent.ok is (right and self.model.settle(item, approved=True) is Rejection.NONE)
+
+    async def approve_refund(self, args: Args) -> None:
+        request = self.pick(args[0])
+        if request is None:
+            return
+        item = RefundItem(n=request.n, request_id=request.request_id, reason=args[1])
+        signing, approvals, right = self.signatures(args[2], lambda s: refund_data(item, s))
+        terms = (item.n, bytes.fromhex(item.request_id[2:]), item.reason)
+        call = (terms, signing.deadline, approvals)
+        sent = await self.vault_call(self.users[0], "refundWithApprovals", *call)
+        assert sent.ok is (right and self.model.refund(item, approved=True) is Rejection.NONE)
+
+    def signatures(
+        self, way: int, data: Callable[[Signing], dict[str, object]]
+    ) -> tuple[Signing, tuple[Approval, ...], bool]:
+        """Who signed, and whether that is right; the ways below 4 are, if these are enough."""
+        first, second, third = APPROVERS
+        signers = {0: [first, second], 1: [first, second, third], 2: [first], 3: [second, third]}
+        wrong = {6: [first, OUTSIDER], 7: [first, first]}
+        named = signers.get(way) or wrong.get(way) or [first, second, third]
+        # Signed for the approvers before these, or to be used by yesterday.
+        epoch = self.model.epoch - (way == 4)
+        deadline = self.now - 1 if way == 5 else self.now + 3600
+        signing = Signing(self.chain.dev.chain_id, self.chain.dev.vault, epoch, deadline)
+        hashed = digest(data(signing))
+        approvals = tuple(ascending([quickly_signed(hashed, index) for index in named]))
+        enough = 0 < self.model.threshold <= len(named)
+        return signing, approvals, way < 4 and enough
 
     async def reclaim(self, args: Args) -> None:
         request = self.pick(args[0])
@@ -235,6 +325,17 @@ class Run:
             (model.ended.get(n, VaultStatus.OPEN), owed.get(n, 0)) for n in model.requests
         ]
 
+    async def at(self) -> int:
+        """When the last call happened."""
+        self.model.now = await self.chain.now()
+        return self.model.now
+
+    async def compare_caps(self) -> None:
+        model, now = self.model, self.model.now
+        used = (model.minted.used_at(now), model.paid.used_at(now))
+        limits = (model.minted.most, model.paid.most, model.minted.window)
+        assert await self.chain.caps() == (*limits, *used, model.return_limit)
+
     def keys(self) -> list[tuple[str, str]]:
         holders = [*self.people, m.VAULT]
         return [(t, who) for t in (self.chain.dev.usdt, self.chain.share) for who in holders]
@@ -252,7 +353,7 @@ class Run:
         assert (await self.send(self.chain.dev.admin, self.chain.feed, data)).ok
 
     async def vault_call(self, who: str, function: str, *args: object) -> Sent:
-        return await self.send(who, self.chain.dev.vault, VAULT.calldata(function, *args))
+        return await self.send(who, self.chain.dev.vault, _calldata(function, *args))
 
     async def send(self, who: str, to: str, data: str, gas: int = 900_000) -> Sent:
         return await self.chain.send(who, to, data, gas)
