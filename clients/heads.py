@@ -88,6 +88,7 @@ class HeadWatch:
         other_seconds: float = _OTHER_SECONDS,
         open_seconds: float = _OPEN_SECONDS,
         backoff_seconds: Sequence[float] = _BACKOFF_SECONDS,
+        max_hints: int = _MAX_HINTS,
     ) -> None:
         self._urls = tuple(urls)
         self._vault = to_checksum_address(vault)
@@ -97,7 +98,7 @@ class HeadWatch:
         self._open_seconds = open_seconds
         self._backoff = tuple(backoff_seconds)
         self._wake = asyncio.Event()
-        self._hints: deque[VaultEvent] = deque(maxlen=_MAX_HINTS)
+        self._hints: deque[VaultEvent] = deque(maxlen=max_hints)
         self._heads = 0
         self._quiet_since = self._connected_at = 0.0
         self._resumed = False

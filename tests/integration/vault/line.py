@@ -28,6 +28,11 @@ class Talk:
         self.held: list[Frame] = []
         self.subscriptions: list[str] = []
 
+    def write(self, raw: bytes) -> None:
+        """Bytes that no library would write; nothing when the connection is over."""
+        with contextlib.suppress(RuntimeError):
+            self.socket.transport.write(raw)
+
 
 class Line:
     """Passes on what anvil says until `calm`, and plays one kind of trouble with it before."""

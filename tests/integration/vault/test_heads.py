@@ -240,6 +240,49 @@ async def test_watch__nobody_there__keeps_trying_and_closes_at_once() -> None:
         assert not heads.connected
 
 
+async def test_watch__line_cut_while_nobody_takes_its_hints__comes_back() -> None:
+    async def behave(socket: ServerConnection, number: int) -> None:
+        await subscribed(socket)
+        if number == 1:
+            for n in range(50):
+                await socket.send(note(LOGS, log(n)))
+            socket.transport.abort()
+            return
+        await socket.send(note(LOGS, log(99)))
+        await socket.send(note(HEADS, {"number": "0x1"}))
+        await socket.wait_closed()
+
+    async with endpoint(behave) as url, HeadWatch([url], VAULT_ADDRESS, max_hints=10) as heads:
+
+        async def came_back() -> bool:
+            return heads._heads == 1
+
+        await eventually(came_back)
+        wake = await heads.wait(timeout_seconds=1)
+
+        assert wake.resumed
+        assert len(wake.events) <= 10
+        assert wake.events[-1].n == 99
+
+
+async def test_watch__cut_at_once_every_time__waits_before_it_tries_again() -> None:
+    met: list[int] = []
+
+    async def behave(socket: ServerConnection, number: int) -> None:
+        met.append(number)
+        socket.transport.abort()
+
+    async with endpoint(behave) as url:
+        async with HeadWatch([url], VAULT_ADDRESS, backoff_seconds=[3600]) as heads:
+
+            async def tried() -> str:
+                return heads.last_problem
+
+            await eventually(tried)
+            assert (await heads.wait(timeout_seconds=0.2)).idle
+            assert met == [1]
+
+
 async def test_watch__endpoint_without_heads__is_tried_anew_then_left_for_the_other() -> None:
     met: list[str] = []
 

@@ -48,7 +48,7 @@ async def closed(line: Line, talk: Talk, message: Json) -> list[Frame]:
     if line.chance(0.4):
         line.troubles += 1
         if line.chance(0.3):
-            talk.socket.transport.write(_CLOSE_WITHOUT_CODE)
+            talk.write(_CLOSE_WITHOUT_CODE)
         else:
             await talk.socket.close(line.dice.choice(_CODES))
         return []
@@ -106,7 +106,7 @@ async def garbage(line: Line, talk: Talk, message: Json) -> list[Frame]:
     """Frames that are no JSON, too large, or no text."""
     line.troubles += 1
     if line.chance(0.1):
-        talk.socket.transport.write(_NO_UTF8)
+        talk.write(_NO_UTF8)
     if line.chance(0.1):
         return ["x" * _OVERSIZE]
     return [line.dice.choice(_NO_JSON), *_as_it_is(message)]
@@ -120,10 +120,10 @@ async def stray(line: Line, talk: Talk, message: Json) -> list[Frame]:
 
 async def poisoned(line: Line, talk: Talk, message: Json) -> list[Frame]:
     """Logs that are none, of others, taken back, and heads that are nothing."""
-    if not _is_note(message) or "log" not in line.last:
+    if not _is_note(message):
         return _as_it_is(message)
     line.troubles += 1
-    log = line.last["log"]
+    log = line.last.get("log", {})
     bad: object = line.dice.choice(
         [
             None,
@@ -183,16 +183,18 @@ async def renamed(line: Line, talk: Talk, message: Json) -> list[Frame]:
     elif talk.mood < 0.7:
         name = f"{params['subscription']}-{talk.frames // 4}"
     else:
-        name = next(one for one in talk.subscriptions if one != params["subscription"])
+        others = (one for one in talk.subscriptions if one != params["subscription"])
+        name = next(others, "0xbb")
     return [_note(name, params["result"])]
 
 
 async def flooded(line: Line, talk: Talk, message: Json) -> list[Frame]:
     """Thousands of logs at once, faster than anybody reads."""
-    if not _is_note(message) or "log" not in line.last or line.chance(0.7):
+    if not _is_note(message) or line.chance(0.7):
         return _as_it_is(message)
     line.troubles += 1
-    return [_note(talk.subscriptions[-1], line.last["log"])] * _BURST + _as_it_is(message)
+    log = line.last.get("log", message["params"]["result"])
+    return [_note(talk.subscriptions[-1], log)] * _BURST + _as_it_is(message)
 
 
 async def late(line: Line, talk: Talk, message: Json) -> list[Frame]:
