@@ -272,15 +272,18 @@ async def test_watch__cut_at_once_every_time__waits_before_it_tries_again() -> N
         met.append(number)
         socket.transport.abort()
 
-    async with endpoint(behave) as url:
-        async with HeadWatch([url], VAULT_ADDRESS, backoff_seconds=[3600]) as heads:
+    patient = [3600.0]
+    async with (
+        endpoint(behave) as url,
+        HeadWatch([url], VAULT_ADDRESS, backoff_seconds=patient) as heads,
+    ):
 
-            async def tried() -> str:
-                return heads.last_problem
+        async def tried() -> str:
+            return heads.last_problem
 
-            await eventually(tried)
-            assert (await heads.wait(timeout_seconds=0.2)).idle
-            assert met == [1]
+        await eventually(tried)
+        assert (await heads.wait(timeout_seconds=0.2)).idle
+        assert met == [1]
 
 
 async def test_watch__endpoint_without_heads__is_tried_anew_then_left_for_the_other() -> None:
