@@ -11,7 +11,7 @@ from itertools import islice
 from models.errors import SourceBusy, SourceUnavailable
 from models.requests import VaultRequest
 
-AT_ONCE = 16
+AT_ONCE = 64
 _LONGEST_PAUSE_SECONDS = 30.0
 Start = Callable[[VaultRequest], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]

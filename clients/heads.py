@@ -86,16 +86,19 @@ class HeadWatch:
         ping_seconds: float = _PING_SECONDS,
         silence_seconds: float = _SILENCE_SECONDS,
         other_seconds: float = _OTHER_SECONDS,
+        open_seconds: float = _OPEN_SECONDS,
         backoff_seconds: Sequence[float] = _BACKOFF_SECONDS,
+        max_hints: int = _MAX_HINTS,
     ) -> None:
         self._urls = tuple(urls)
         self._vault = to_checksum_address(vault)
         self._ping_seconds = ping_seconds
         self._silence_seconds = silence_seconds
         self._other_seconds = other_seconds
+        self._open_seconds = open_seconds
         self._backoff = tuple(backoff_seconds)
         self._wake = asyncio.Event()
-        self._hints: deque[VaultEvent] = deque(maxlen=_MAX_HINTS)
+        self._hints: deque[VaultEvent] = deque(maxlen=max_hints)
         self._heads = 0
         self._quiet_since = self._connected_at = 0.0
         self._resumed = False
@@ -160,7 +163,7 @@ class HeadWatch:
             self._urls[self.endpoint],
             ping_interval=self._ping_seconds,
             ping_timeout=self._ping_seconds,
-            open_timeout=_OPEN_SECONDS,
+            open_timeout=self._open_seconds,
             close_timeout=1,
             max_queue=1024,
         ) as socket:
@@ -178,7 +181,7 @@ class HeadWatch:
             await socket.send(json.dumps(call))
         subscriptions: dict[str, set[int]] = {}
         answered: set[int] = set()
-        async with asyncio.timeout(_OPEN_SECONDS):
+        async with asyncio.timeout(self._open_seconds):
             while answered != set(wanted):
                 message = _message(await socket.recv())
                 answer_to = message.get("id")

@@ -18,9 +18,12 @@ from models.money import MARKET_BUY_LIMIT, SHARE_SCALE
 from models.requests import VaultRequest
 
 DEPOSIT_UNITS = 1_000 * 10**6
+SMALL_UNITS = 20 * 10**6
 LIFETIME_SECONDS = 6 * 3600
 _APPROVED = 10**15
 _GAS = 400_000
+# 20 million gas, below anvil's 30 million a block.
+_PER_BLOCK = 50
 _TICK_SECONDS = 0.004
 _USDT = load_contract("DevUSDT")
 _VAULT = load_contract("BroncoVault")
@@ -77,6 +80,24 @@ class BenchChain:
             await self._sender.broadcast(sign_with(account, tx).raw)
         await self.rpc.call("evm_mine")
         await self.rpc.call("evm_setAutomine", True)
+
+    async def backlog(self, count: int) -> None:
+        """`count` small deposits as fast as the chain takes them: it signs for its dev accounts."""
+        account = account_of(self._key)
+        deadline = int(time.time()) + LIFETIME_SECONDS
+        terms = (self._asset, SMALL_UNITS, MARKET_BUY_LIMIT, deadline, account.address)
+        data = _VAULT.calldata("deposit", *terms)
+        call = {"from": account.address, "to": self._chain.vault, "data": data, "gas": hex(_GAS)}
+        await self.rpc.call("evm_setAutomine", False)
+        for first in range(0, count, _PER_BLOCK):
+            some = min(_PER_BLOCK, count - first)
+            await self.rpc.batch([("eth_sendTransaction", (call,))] * some)
+            await self.rpc.call("evm_mine")
+        await self.rpc.call("evm_setAutomine", True)
+        head = await self.vault.head()
+        made = await self.vault.count(head)
+        if made < count:
+            raise SourceUnavailable("chain", "making requests", f"{made} of {count} were made")
 
     async def requests(self) -> list[VaultRequest]:
         """Every request of the vault."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
 _PANEL = "Measure"
 
@@ -15,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     bench = typer.Typer(no_args_is_help=True, help="Measure Bronco on a stack of its own.")
     bench.command()(orders)
+    bench.command()(backlog)
     app.add_typer(bench, name="bench", rich_help_panel=_PANEL)
 
 
@@ -30,11 +32,28 @@ def orders(
     """
     from bronco.bench.orders import run
 
-    def report(what: str) -> None:
-        sys.stderr.write(f"{what}\n")
+    with tempfile.TemporaryDirectory(prefix="bronco-bench-") as directory:
+        result = asyncio.run(run(Path(directory), burst=count, singles=singles, report=_report))
+    _show(result, json)
+
+
+def backlog(
+    count: Annotated[int, typer.Option(min=1, help="Requests made while nobody ran.")] = 5_000,
+    json: Annotated[bool, typer.Option("--json", help="Only the result, as JSON.")] = False,
+) -> None:
+    """Requests made while all workers were down: how soon each has a workflow, and memory."""
+    from bronco.bench.backlog import run
 
     with tempfile.TemporaryDirectory(prefix="bronco-bench-") as directory:
-        result = asyncio.run(run(Path(directory), burst=count, singles=singles, report=report))
+        result = asyncio.run(run(Path(directory), count=count, report=_report))
+    _show(result, json)
+
+
+def _report(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
+def _show(result: BaseModel, json: bool) -> None:
     if json:
         typer.echo(result.model_dump_json(indent=1))
         return

@@ -61,6 +61,21 @@ def write_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object
     Console(file=sys.stdout).print(table)
 
 
+def write_chain(chain: "dict[str, Any] | None") -> None:
+    """How far the watcher of the chain is, and which endpoints it asks."""
+    if chain is None:
+        write("nobody watches the chain")
+        return
+    said = f", last look failed: {chain['problem']}" if chain["problem"] else ""
+    write(f"chain: block {chain['head']}, request {chain['next'] - 1} of {chain['count']}{said}")
+    rows = [
+        (one["label"], one["head"], one["fault"] or "asked", one["detail"])
+        for one in chain["endpoints"]
+    ]
+    if rows:
+        write_table("Chain endpoints", ("endpoint", "block", "state", "why"), rows)
+
+
 def write_holds(holds: "Sequence[Hold]") -> None:
     """The holds, if there are any."""
     if not holds:

@@ -11,6 +11,7 @@ from bronco.cli.output import (
     NOT_CONFIRMED,
     warn,
     write,
+    write_chain,
     write_holds,
     write_in_flight,
     write_json,
@@ -215,12 +216,18 @@ def _show_result(answer: "SwitchAnswer", name: str) -> None:
 
 
 async def _read_status() -> dict[str, Any]:
+    from api.chain import chain_watch_status
     from api.control import read_status
     from api.switch import TradingSwitch
     from bronco.cli.sources import open_flags, open_store, open_temporal
     from models.errors import SourceUnavailable
 
-    found: dict[str, Any] = {"trading": None, "orders": None, "problems": []}
+    found: dict[str, Any] = {"trading": None, "chain": None, "orders": None, "problems": []}
+    try:
+        watched = await chain_watch_status(await open_temporal())
+        found["chain"] = watched and watched.model_dump(mode="json")
+    except SourceUnavailable as error:
+        found["problems"].append(str(error))
     async with open_flags() as flags:
         try:
             trading = await read_status(TradingSwitch(await open_temporal(), flags), flags)
@@ -252,6 +259,7 @@ def _show_status(found: dict[str, Any]) -> None:
         write(f"trading is {words} (version {trading.version})")
         write_holds(trading.holds)
         write_in_flight(trading.in_flight)
+    write_chain(found["chain"])
     if found["orders"] is not None:
         for name in ("by_status", "by_stage"):
             rows = sorted(found["orders"][name].items())

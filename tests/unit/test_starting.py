@@ -57,10 +57,10 @@ async def test_backlog__of_a_thousand__each_once_in_order_at_the_pace_told() -> 
 
 async def test_busy__some_are_refused__waits_longer_each_time_and_starts_all() -> None:
     temporal = Temporal()
-    temporal.answers = {3: [BUSY, BUSY, BUSY], 40: [BUSY]}
-    assert await temporal.starter(per_second=1e9).start(requests(60)) == {}
+    temporal.answers = {3: [BUSY, BUSY, BUSY], 200: [BUSY]}
+    assert await temporal.starter(per_second=1e9).start(requests(300)) == {}
     assert set(temporal.started.values()) == {1}
-    assert len(temporal.started) == 60
+    assert len(temporal.started) == 300
     assert [pause for pause in temporal.slept if pause >= 1] == [1.0, 2.0, 4.0, 1.0]
 
 

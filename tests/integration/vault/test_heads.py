@@ -238,3 +238,107 @@ async def test_watch__nobody_there__keeps_trying_and_closes_at_once() -> None:
 
         assert await eventually(tried)
         assert not heads.connected
+
+
+async def test_watch__line_cut_while_nobody_takes_its_hints__comes_back() -> None:
+    async def behave(socket: ServerConnection, number: int) -> None:
+        await subscribed(socket)
+        if number == 1:
+            for n in range(50):
+                await socket.send(note(LOGS, log(n)))
+            socket.transport.abort()
+            return
+        await socket.send(note(LOGS, log(99)))
+        await socket.send(note(HEADS, {"number": "0x1"}))
+        await socket.wait_closed()
+
+    async with endpoint(behave) as url, HeadWatch([url], VAULT_ADDRESS, max_hints=10) as heads:
+
+        async def came_back() -> bool:
+            return heads._heads == 1
+
+        await eventually(came_back)
+        wake = await heads.wait(timeout_seconds=1)
+
+        assert wake.resumed
+        assert len(wake.events) <= 10
+        assert wake.events[-1].n == 99
+
+
+async def test_watch__cut_at_once_every_time__waits_before_it_tries_again() -> None:
+    met: list[int] = []
+
+    async def behave(socket: ServerConnection, number: int) -> None:
+        met.append(number)
+        socket.transport.abort()
+
+    patient = [3600.0]
+    async with (
+        endpoint(behave) as url,
+        HeadWatch([url], VAULT_ADDRESS, backoff_seconds=patient) as heads,
+    ):
+
+        async def tried() -> str:
+            return heads.last_problem
+
+        await eventually(tried)
+        assert (await heads.wait(timeout_seconds=0.2)).idle
+        assert met == [1]
+
+
+async def test_watch__endpoint_without_heads__is_tried_anew_then_left_for_the_other() -> None:
+    met: list[str] = []
+
+    async def mute(socket: ServerConnection, _: int) -> None:
+        met.append("mute")
+        await subscribed(socket)
+        await socket.wait_closed()
+
+    async def good(socket: ServerConnection, number: int) -> None:
+        met.append("good")
+        await subscribed(socket)
+        await socket.send(note(LOGS, log(number)))
+        await socket.wait_closed()
+
+    # Three to five, as production's 36 s and 60 s.
+    async with endpoint(mute) as first, endpoint(good) as second:
+        heads = HeadWatch([first, second], VAULT_ADDRESS, silence_seconds=0.6, other_seconds=1.0)
+        async with heads:
+            wake = await until_event(heads)
+
+            assert wake.events[0].n == 1
+            assert met == ["mute", "mute", "good"]
+
+
+async def test_watch__nobody_at_the_first_endpoint__takes_the_other_after_two_tries() -> None:
+    async def good(socket: ServerConnection, number: int) -> None:
+        await subscribed(socket)
+        await socket.send(note(LOGS, log(number)))
+        await socket.wait_closed()
+
+    async with endpoint(good) as gone:
+        pass
+    async with endpoint(good) as there, HeadWatch([gone, there], VAULT_ADDRESS) as heads:
+        assert (await until_event(heads)).events
+        assert heads.endpoint == 1
+
+
+async def test_watch__the_other_endpoint_mute_too__comes_back_to_the_first() -> None:
+    met: list[str] = []
+
+    def mute(name: str) -> Behave:
+        async def behave(socket: ServerConnection, _: int) -> None:
+            met.append(name)
+            await subscribed(socket)
+            await socket.wait_closed()
+
+        return behave
+
+    async with endpoint(mute("a")) as first, endpoint(mute("b")) as second:
+        urls = [first, second]
+        async with HeadWatch(urls, VAULT_ADDRESS, silence_seconds=0.3, other_seconds=0.5):
+
+            async def round_trip() -> bool:
+                return "".join(met).startswith("aabba")
+
+            await eventually(round_trip)
