@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import pytest_asyncio
 from dotenv import dotenv_values
 
@@ -120,6 +121,7 @@ async def test_demo__ctrl_c_while_it_plays__ends_all_and_is_no_success(
     assert json.loads((tmp_path / "demo.json").read_text())["ok"] is False
 
 
+@pytest.mark.soak  # a whole demo each; the one above is played every time
 async def test_demo__ctrl_c_after_the_scenes__ends_all_and_is_a_success(
     tmp_path: Path, command: Command
 ) -> None:
@@ -137,6 +139,7 @@ async def test_demo__ctrl_c_after_the_scenes__ends_all_and_is_a_success(
     assert not _exists(seen["directory"])
 
 
+@pytest.mark.soak  # a whole demo each; the one above is played every time
 async def test_demo__a_scene_does_not_end_as_it_should__exits_1_and_says_which(
     tmp_path: Path, command: Command
 ) -> None:

@@ -74,7 +74,7 @@ async def _have_shares(desk: Desk, symbol: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "depth", [d if d in (2, 12) else pytest.param(d, marks=pytest.mark.soak) for d in DEPTHS]
+    "depth", [d if d == 2 else pytest.param(d, marks=pytest.mark.soak) for d in DEPTHS]
 )
 async def test_reorg__of_this_depth__every_request_ends_as_the_chain_says(
     reorg_desk: Desk, depth: int
