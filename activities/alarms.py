@@ -13,7 +13,8 @@ class SettlementAlarm(StrEnum):
     NOT_TAKEN: no endpoint takes it. KEY_USED: the nonce went to a transaction that is not this
     batch's. REVERTED: a batch was mined and did nothing. POISON: an item that makes any batch
     revert was set aside. VAULT_REFUSES: it would revert even an empty batch. UNSIGNED: the signer
-    refuses an item by itself, which is tried again later.
+    refuses an item by itself, which is tried again later. UNAPPROVED: approvals that were given
+    count no more, so they are collected anew.
     """
 
     NO_ROLE = "NO_ROLE"
@@ -26,6 +27,7 @@ class SettlementAlarm(StrEnum):
     POISON = "POISON"
     VAULT_REFUSES = "VAULT_REFUSES"
     UNSIGNED = "UNSIGNED"
+    UNAPPROVED = "UNAPPROVED"
 
 
 RaiseAlarm = Callable[[SettlementAlarm, str, str], None]

@@ -17,11 +17,12 @@ from models.batches import PrepareBatchInput, PreparedBatch
 from models.chain import ZERO_HASH, Fees, RefundItem, SettlerState
 from models.records import ItemState, SettlementItem
 from models.requests import BlockRef
-from models.verdict import MALFORMED, POISON, batch_of, well_formed
+from models.verdict import MALFORMED, POISON, UNAPPROVED, batch_of, well_formed
 
 if TYPE_CHECKING:
     from clients.agreeing import AgreeingVault
     from clients.sender import ChainSender
+    from clients.store.approvals import Approvals
     from clients.store.items import Items
 
 _FILLER = RefundItem(n=0, request_id=ZERO_HASH, reason=0)
@@ -39,6 +40,7 @@ class BatchMaker:
         vault: AgreeingVault,
         sender: ChainSender,
         items: Items,
+        approvals: Approvals,
         books: ItemBooks,
         *,
         signer: str,
@@ -49,6 +51,7 @@ class BatchMaker:
         self._vault = vault
         self._sender = sender
         self._items = items
+        self._approvals = approvals
         self._books = books
         self._signer = signer
         self._codec = codec
@@ -74,10 +77,10 @@ class BatchMaker:
             return idle.model_copy(update={"waiting_for": "the vault, which reverts any batch"})
         nonce = _lowest_free(settler.latest_nonce, message.in_use)
         gap = any(used > nonce for used in message.in_use)
-        more = bool(sifted.unsure) or len(taken) >= limit
+        more = bool(sifted.unsure) or len(taken) >= limit or _alone(taken)
         if not sifted.good and not gap and (message.in_use or not await self._owes(head)):
             return idle.model_copy(update={"more": more})
-        unsigned = self._unsigned(message.batch, sifted.good, nonce, fees)
+        unsigned = await self._unsigned(message.batch, sifted.good, nonce, fees)
         return unsigned.model_copy(update={"more": more})
 
     async def _owes(self, head: BlockRef) -> bool:
@@ -131,6 +134,8 @@ class BatchMaker:
 
     async def _sifted(self, items: Sequence[SettlementItem], message: PrepareBatchInput) -> Sifted:
         """The items that pass together; who spoils a batch is set aside, the rest waits."""
+        if _alone(items):
+            return await self._approved(items[0])
         loop = asyncio.get_running_loop()
         end = loop.time() + _SIFTING_SECONDS
         sieve = Sieve(self._passes, patience=lambda: loop.time() < end)
@@ -146,21 +151,37 @@ class BatchMaker:
         await self._items.to_pending([ident(item) for item in sifted.unsure], utc_now())
         return sifted
 
+    async def _approved(self, item: SettlementItem) -> Sifted:
+        """An item that is sent alone, with its approvals; what counts no more is collected anew."""
+        data, gas = await self._call([item])
+        code = await self._sender.refusal_of_item(self._signer, data, gas)
+        if code is None:
+            return Sifted(good=[item])
+        await self._books.refuse(item, code or UNAPPROVED)
+        words = f"the vault refuses it with its approvals ({code or 'they count no more'})"
+        self._alarm(SettlementAlarm.UNAPPROVED, item.request_id, words)
+        await self._books.tell([item])
+        return Sifted()
+
     async def _passes(self, items: Sequence[SettlementItem]) -> bool:
-        data, gas = self._call(items)
+        data, gas = await self._call(items)
         return await self._sender.refusal(self._signer, data, gas) is None
 
-    def _call(self, items: Sequence[SettlementItem]) -> tuple[str, int]:
+    async def _call(self, items: Sequence[SettlementItem]) -> tuple[str, int]:
+        """Calldata and gas limit; the approvals of an item that has some come from the store."""
+        if _alone(items):
+            given = await self._approvals.of_digest(items[0].approval)
+            return self._codec.approved(items[0], given)
         settles, refunds = batch_of(items)
         if not items:
             refunds = (_FILLER,)
         return self._codec.calldata(settles, refunds), self._codec.gas_limit(settles, refunds)
 
-    def _unsigned(
+    async def _unsigned(
         self, batch: str, items: Sequence[SettlementItem], nonce: int, fees: Fees
     ) -> PreparedBatch:
         offer = self._limits.offer(fees)
-        data, gas = self._call(items)
+        data, gas = await self._call(items)
         return PreparedBatch(
             batch=batch,
             count=len(items),
@@ -173,6 +194,11 @@ class BatchMaker:
             chain_id=self._vault.chain_id,
             signer=self._signer,
         )
+
+
+def _alone(items: Sequence[SettlementItem]) -> bool:
+    """Whether this is one item with its approvals: others were left behind."""
+    return bool(items) and bool(items[0].approval)
 
 
 def _lowest_free(latest: int, in_use: Sequence[int]) -> int:

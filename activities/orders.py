@@ -13,6 +13,7 @@ from activities.pricing import indicative
 from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
 from activities.rows import show
 from activities.settling import Decline, settlement_item
+from models.approvals import approvable
 from models.assets import AssetBook, UnknownAsset
 from models.drafts import Admission, AuditDraft
 from models.errors import Conflict, NotFound, SourceUnavailable
@@ -171,11 +172,13 @@ class OrderActivities:
         request = message.request
         terms, _ = await self._read(request)
         status = terms.status if terms is not None else VaultStatus.NONE
-        if status is VaultStatus.OPEN:
-            await self._gateway.wake_settlement()
-            return CloseResult(closed=False, status=status, stage=Stage.SETTLING)
         key = (request.chain_id, request.vault, request.request_id)
         item = await self._store.items.of_request(*key)
+        if status is VaultStatus.OPEN:
+            await self._gateway.wake_settlement()
+            refused = item is not None and approvable(item.state, item.rejection)
+            stage = Stage.AWAITING_APPROVAL if refused else Stage.SETTLING
+            return CloseResult(closed=False, status=status, stage=stage)
         owed = terms.owed if terms is not None else 0
         stage, changes = ending(status, item, message, owed)
         # What is owed may be looked at often before it is paid: one entry tells of it.

@@ -14,7 +14,7 @@ from temporalio import activity
 from activities.clock import utc_now
 from models.chain import RefundItem, SettleItem, TxReceipt
 from models.errors import SourceUnavailable
-from models.records import SettlementItem
+from models.records import ApprovalRow, SettlementItem
 from models.requests import BlockRef
 from models.verdict import REFUSALS, Verdict, judge, refusal_code
 
@@ -33,12 +33,16 @@ _LOOKUP_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class BatchCodec:
-    """The vault's own language, given by clients/: calldata, gas limit, terms hash, transaction."""
+    """The vault's own language, given by clients/: calldata, gas limit, terms hash, transaction.
+
+    approved: calldata and gas limit of one item with the signatures it is sent with.
+    """
 
     terms_of: Callable[[SettleItem], str]
     calldata: Callable[[Sequence[SettleItem], Sequence[RefundItem]], str]
     gas_limit: Callable[[Sequence[SettleItem], Sequence[RefundItem]], int]
     unsigned: type[UnsignedTx]
+    approved: Callable[[SettlementItem, Sequence[ApprovalRow]], tuple[str, int]]
 
 
 @dataclass

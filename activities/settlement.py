@@ -78,6 +78,7 @@ class SettlementActivities:
             vault,
             sender,
             store.items,
+            store.approvals,
             self._books,
             signer=signer.address,
             codec=codec,

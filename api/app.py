@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import control, errors, health, metrics, orders
+from api import approvals, control, errors, health, metrics, orders
 from api.auth import KeyGuard
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
@@ -34,7 +34,10 @@ def create_app(
     errors.install(app, blot)
     metrics.count_requests(app)
     app.include_router(control.routes(switch, flags, guard))
-    app.include_router(orders.routes(store, guard if settings.api.read_needs_key else None))
+    reading = guard if settings.api.read_needs_key else None
+    app.include_router(orders.routes(store, reading))
+    desk = approvals.ApprovalDesk(temporal_client, store)
+    app.include_router(approvals.routes(desk, guard, reading))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(switch, store, flags)))
     return app

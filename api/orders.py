@@ -83,18 +83,28 @@ async def read_order(store: "Store", key: str) -> OrderDetail:
         NotFound: no order has this id.
         Conflict: several have it (a transaction may hold several requests).
     """
+    row = await one_order(store, key)
+    claims = await store.placements.of_request(row.request_id)
+    item = await store.items.of_request(row.chain_id, row.vault, row.request_id)
+    broker_orders = await store.book.of_request(row.request_id)
+    entries = await store.audit.of_request(row.request_id)
+    return detail_of(row, claims, item, broker_orders, timeline_of(entries, claims, item))
+
+
+async def one_order(store: "Store", key: str) -> Order:
+    """The row of the one order with this id.
+
+    Raises:
+        NotFound: no order has this id.
+        Conflict: several have it (a transaction may hold several requests).
+    """
     rows = await store.orders.by_id(_key(key))
     if not rows:
         raise NotFound("order", key)
     if len(rows) > 1:
         ids = ", ".join(str(row.internal_id) for row in rows)
         raise Conflict("order", key, f"several orders have it, ask for one of them: {ids}")
-    row = rows[0]
-    claims = await store.placements.of_request(row.request_id)
-    item = await store.items.of_request(row.chain_id, row.vault, row.request_id)
-    broker_orders = await store.book.of_request(row.request_id)
-    entries = await store.audit.of_request(row.request_id)
-    return detail_of(row, claims, item, broker_orders, timeline_of(entries, claims, item))
+    return rows[0]
 
 
 def _key(key: str) -> int | str:

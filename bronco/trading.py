@@ -212,6 +212,10 @@ class OrderSettings(Section):
         50, description="USDT further than this from one dollar holds everything, basis points"
     )
 
+    approval_lifetime_seconds: PositiveInt = Field(
+        259_200, description="how long an approver's signature counts at least, seconds"
+    )
+
     @property
     def policy(self) -> OrderPolicy:
         """What an order carries in its input."""

@@ -10,7 +10,7 @@ from clients.quorum import Quorum
 from clients.rpc import Call, Rpc
 from clients.survey import Survey
 from clients.vault import VaultClient
-from models.chain import AssetTerms, RequestState, SettlerState, VaultBooks
+from models.chain import Approvers, AssetTerms, RequestState, SettlerState, VaultBooks
 from models.errors import SourceUnavailable
 from models.requests import BlockRef, VaultRequest
 from models.watch import EndpointState
@@ -140,6 +140,10 @@ class AgreeingVault:
     async def usdt(self, at: BlockRef) -> tuple[str, int]:
         """Address and decimals of the money token."""
         return await self._agreed("usdt", lambda vault: vault.usdt(at))
+
+    async def approvers(self, at: BlockRef) -> Approvers:
+        """Who may approve at a block."""
+        return await self._agreed("approvers", lambda vault: vault.approvers(at))
 
     async def settler(self, address: str, at: BlockRef) -> SettlerState:
         """Role, gas money and nonces of a settler; one endpoint's word: its newest block's."""

@@ -169,7 +169,28 @@ def _use(policy: SettlePolicy, n: int, request_id: str, taken: int, out: int) ->
     return Use(n, request_id, out, out)
 
 
-ALLOWED: Mapping[str, Callable[[SettlePolicy, Sequence[Any]], Iterator[Use]]] = {"settle": _settle}
+def _settle_approved(policy: SettlePolicy, arguments: Sequence[Any]) -> Iterator[Use]:
+    """`settleWithApprovals(item, deadline, approvals)`.
+
+    The vault asks for the approvals; the limits here hold as for any other settlement.
+    """
+    item, _deadline, _approvals = arguments
+    n, request_id, taken, out, *_ = item
+    yield _use(policy, n, request_id.hex(), taken, out)
+
+
+def _refund_approved(_policy: SettlePolicy, arguments: Sequence[Any]) -> Iterator[Use]:
+    """`refundWithApprovals(item, deadline, approvals)`."""
+    item, _deadline, _approvals = arguments
+    n, request_id, _reason = item
+    yield Use(n, request_id.hex(), 0, 0)
+
+
+ALLOWED: Mapping[str, Callable[[SettlePolicy, Sequence[Any]], Iterator[Use]]] = {
+    "settle": _settle,
+    "settleWithApprovals": _settle_approved,
+    "refundWithApprovals": _refund_approved,
+}
 """Every function of the vault the key may call, and how its arguments are read.
 
 A function that is not here is refused; one is added together with tests of what it could do.

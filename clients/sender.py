@@ -21,6 +21,7 @@ from models.chain import (
     BroadcastOutcome,
     Fees,
     RefundItem,
+    Rejection,
     SettleItem,
     TxReceipt,
     VaultEvent,
@@ -155,17 +156,38 @@ class ChainSender:
 
         None: nothing, or nobody can say; then sending it is what finds out.
         """
+        refused = await self._refused(sender, data, gas)
+        if refused is None:
+            return None
+        if call_failed(refused.code, refused.text):
+            return BroadcastOutcome.REVERTS
+        try:
+            outcome = outcome_of(refused.text, "")
+        except BroadcastUnknown:
+            return None
+        return outcome if outcome in _AGAINST else None
+
+    async def refusal_of_item(self, sender: str, data: str, gas: int) -> str | None:
+        """Why a call with one approved item would revert just now.
+
+        The vault's code for the item; "" where it is not the item: the approvals count no more.
+        None: nothing stands against it, or nobody can say.
+        """
+        refused = await self._refused(sender, data, gas)
+        if refused is None or not call_failed(refused.code, refused.text):
+            return None
+        error = VAULT.decode_error(refused.data)
+        if error is None or error.name != "ItemRefused":
+            return ""
+        return Rejection(int(error.args["code"])).name
+
+    async def _refused(self, sender: str, data: str, gas: int) -> RpcRefused | None:
+        """The endpoint's error for this call; None also where none could be asked."""
         call = {"from": sender, "to": self.vault, "data": data, "gas": hex(gas)}
         try:
             await self.rpc.call("eth_call", call, "latest")
         except RpcRefused as refused:
-            if call_failed(refused.code, refused.text):
-                return BroadcastOutcome.REVERTS
-            try:
-                outcome = outcome_of(refused.text, "")
-            except BroadcastUnknown:
-                return None
-            return outcome if outcome in _AGAINST else None
+            return refused
         except SourceUnavailable:
             return None
         return None

@@ -16,6 +16,7 @@ from clients.abi import load_contract
 from clients.rpc import AnswerForged, Call, Rpc, RpcGarbled, quantity
 from clients.shared import Shared
 from models.chain import (
+    Approvers,
     AssetTerms,
     RefundItem,
     RequestState,
@@ -178,6 +179,12 @@ class VaultClient:
             latest_nonce=quantity(self.rpc.name, "eth_getTransactionCount", latest),
             pending_nonce=quantity(self.rpc.name, "eth_getTransactionCount", pending),
         )
+
+    async def approvers(self, at: BlockRef) -> Approvers:
+        """Who may approve at a block, their epoch, and how many must."""
+        epoch, threshold, signers = await self._view(at, "approvers")
+        named = tuple(to_checksum_address(signer) for signer in signers)
+        return Approvers(epoch=epoch, threshold=threshold, signers=named)
 
     async def _view(self, at: BlockRef, function: str, *args: Any) -> tuple[Any, ...]:
         method, params = self._call(at, function, *args)

@@ -137,6 +137,18 @@ class AssetTerms(ChainModel):
     open: bool
 
 
+class Approvers(ChainModel):
+    """Who may approve what settlers may not do alone: `threshold` of `signers` must sign.
+
+    epoch: raised whenever they change, which voids every signature given before. threshold 0:
+    nobody can approve anything.
+    """
+
+    epoch: int
+    threshold: int
+    signers: tuple[str, ...] = ()
+
+
 class SettlerState(ChainModel):
     """Whether the settler could settle: its role, gas money (wei), and what it has in flight."""
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from models.approvals import ApprovalCase, ApprovalGiven
 from models.broker import BrokerOrder
 from models.order import Reason, Stage
 from models.records import ClaimState, ItemKind, ItemState
@@ -266,13 +267,29 @@ class CloseInput(Message):
 class CloseResult(Message):
     """closed = the vault has an end for the request and the row shows it.
 
-    Not closed at stage OWED: it is settled, and the vault still owes some of the payout.
+    Not closed at stage OWED: it is settled, and the vault still owes some of the payout; at stage
+    AWAITING_APPROVAL: the vault refused its item for something that approvals go past.
     """
 
     closed: bool
     status: VaultStatus
     stage: Stage
     detail: str = ""
+
+
+class LookForApprovalsInput(Message):
+    """What the order's item waits for: which signatures, and who has given one."""
+
+    request: OrderRequest
+
+
+class KeepApprovalInput(Message):
+    """Store a signature. case: what was signed; signer: who, as recovered from it."""
+
+    request: OrderRequest
+    case: ApprovalCase
+    signer: str
+    given: ApprovalGiven
 
 
 class OrderOutcome(Message):

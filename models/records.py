@@ -134,7 +134,8 @@ class SettlementItem(SQLModel, table=True):
     """The one thing that is to happen in the vault for one request. Frozen once written.
 
     taken/out/fee as in models.money.Settlement; filled: share units; fill_hash ties it to the
-    broker's fill. LOST: the request was reclaimed before it was mined.
+    broker's fill. approval: digest that enough approvers signed, so that it is sent alone with
+    their signatures; "" = a settler sends it. LOST: the request was reclaimed before it was mined.
     """
 
     __tablename__ = "settlement_items"
@@ -163,9 +164,35 @@ class SettlementItem(SQLModel, table=True):
     tx_hash: str = Field(default="", max_length=66, index=True)
     block_number: int = Field(default=0, sa_type=BigInteger)
     rejection: str = Field(default="", max_length=64)
+    approval: str = Field(default="", max_length=66)
     tries: int = 0
     created_at: datetime = Field(sa_column=time_column())
     updated_at: datetime = Field(sa_column=time_column())
+
+
+class ApprovalRow(SQLModel, table=True):
+    """One approver's signature of one settlement or refund, as the vault verifies it.
+
+    digest: what was signed; epoch, deadline (Unix seconds) and the item's terms are hashed in it.
+    """
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        UniqueConstraint("digest", "signer", name="uq_approvals_signer"),
+        Index("ix_approvals_request", "chain_id", "vault", "request_id"),
+        TABLE_OPTIONS,
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    chain_id: int = Field(sa_type=BigInteger)
+    vault: str = Field(max_length=42)
+    request_id: str = Field(max_length=66)
+    digest: str = Field(max_length=66)
+    epoch: int = Field(sa_type=BigInteger)
+    deadline: int = Field(sa_type=BigInteger)
+    signer: str = Field(max_length=42)
+    signature: str = Field(max_length=132)
+    created_at: datetime = Field(sa_column=time_column())
 
 
 class ChainEvent(SQLModel, table=True):

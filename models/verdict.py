@@ -22,6 +22,9 @@ MALFORMED = "MALFORMED"
 UNSIGNED = "UNSIGNED"
 """Rejection of an item that the signer refuses to sign for, alone: over a limit of its own."""
 
+UNAPPROVED = "UNAPPROVED"
+"""Rejection of an item whose approvals count no more: expired, or the approvers have changed."""
+
 POISON = "POISON"
 """Rejection of an item that makes any batch revert, asked or sent alone."""
 
@@ -100,17 +103,18 @@ def settle_item(item: SettlementItem) -> SettleItem:
     )
 
 
+def refund_item(item: SettlementItem) -> RefundItem:
+    """The item as a refund."""
+    return RefundItem(n=item.request_number, request_id=item.request_id, reason=item.reason_code)
+
+
 def batch_of(
     items: Iterable[SettlementItem],
 ) -> tuple[tuple[SettleItem, ...], tuple[RefundItem, ...]]:
     """Fills and refunds of a batch, each by request number: the same items give the same batch."""
     ordered = sorted(items, key=lambda item: item.request_number)
     settles = tuple(settle_item(i) for i in ordered if i.kind is ItemKind.SETTLE)
-    refunds = tuple(
-        RefundItem(n=i.request_number, request_id=i.request_id, reason=i.reason_code)
-        for i in ordered
-        if i.kind is ItemKind.REFUND
-    )
+    refunds = tuple(refund_item(i) for i in ordered if i.kind is ItemKind.REFUND)
     return settles, refunds
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from temporalio import activity
 from temporalio.client import Client
 
+from models.approvals import ApprovalCase
 from models.broker import BrokerOrder
 from models.messages import (
     AdmitInput,
@@ -24,6 +25,8 @@ from models.messages import (
     EnqueueInput,
     EnqueueResult,
     ItemView,
+    KeepApprovalInput,
+    LookForApprovalsInput,
     Message,
     OrderPolicy,
     PlaceOrderInput,
@@ -82,6 +85,7 @@ class World:
         self.book: dict[int, BrokerOrder] = {}
         self.settles_at_once = True
         self.owed = 0
+        self.case: ApprovalCase | None = None
         self.epoch = 0
         self.calls: list[tuple[str, Message]] = []
         self.gates: dict[str, asyncio.Event] = {}
@@ -212,6 +216,8 @@ class FakeOrders:
             self.read_order,
             self.enqueue_settlement,
             self.close_order,
+            self.look_for_approvals,
+            self.keep_approval,
         ]
 
     @property
@@ -307,10 +313,26 @@ class FakeOrders:
     async def close_order(self, message: CloseInput) -> CloseResult:
         world = await self._enter("close_order", message)
         if world.status is VaultStatus.OPEN:
-            return CloseResult(closed=False, status=world.status, stage=Stage.SETTLING)
+            stage = Stage.AWAITING_APPROVAL if world.case is not None else Stage.SETTLING
+            return CloseResult(closed=False, status=world.status, stage=stage)
         if world.owed:
             world.owed -= 1
             words = "the vault owes"
             return CloseResult(closed=False, status=world.status, stage=Stage.OWED, detail=words)
         stage = _STAGES[world.status]
         return CloseResult(closed=True, status=world.status, stage=stage, detail=message.detail)
+
+    @activity.defn(name="look_for_approvals")
+    async def look_for_approvals(self, message: LookForApprovalsInput) -> ApprovalCase | None:
+        world = await self._enter("look_for_approvals", message)
+        return world.case
+
+    @activity.defn(name="keep_approval")
+    async def keep_approval(self, message: KeepApprovalInput) -> ApprovalCase | None:
+        world = await self._enter("keep_approval", message)
+        if world.case is None:
+            return None
+        signed = (*world.case.signed, message.signer)
+        case = world.case.model_copy(update={"signed": signed})
+        world.case = case if case.missing else None
+        return case

@@ -10,6 +10,7 @@ from typing import Any
 
 from temporalio.worker import Worker
 
+from activities.approving import ApprovalActivities
 from activities.broker import BrokerActivities
 from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
@@ -27,6 +28,7 @@ from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
 from activities.sweep import SweepActivities
 from bronco.trading import ChainSettings
+from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
@@ -103,9 +105,14 @@ def _orders(clients: Clients) -> Worker:
         policy=settings.orders.policy,
         confirming=_confirming(clients),
     )
-    codec = BatchCodec(
-        terms_of=terms_of, calldata=settle_calldata, gas_limit=gas_limit_for, unsigned=UnsignedTx
+    approvals = ApprovalActivities(
+        clients.vault,
+        clients.store,
+        clients.gateway,
+        digest_of=digest_of(clients.vault.chain_id, clients.vault.address),
+        lifetime_seconds=settings.orders.approval_lifetime_seconds,
     )
+    codec = batch_codec()
     books = ItemBooks(clients.vault, clients.sender, clients.store.items, clients.gateway, terms_of)
     settlement = SettlementActivities(
         clients.vault,
@@ -127,8 +134,25 @@ def _orders(clients: Clients) -> Worker:
     return _worker(
         clients,
         QUEUE_MAIN,
-        [*_of(orders), *_of(settlement), *_of(sweep), *_of(_control(clients))],
+        [
+            *_of(orders),
+            *_of(approvals),
+            *_of(settlement),
+            *_of(sweep),
+            *_of(_control(clients)),
+        ],
         workflows=WORKFLOWS,
+    )
+
+
+def batch_codec() -> BatchCodec:
+    """The vault's language for settlement."""
+    return BatchCodec(
+        terms_of=terms_of,
+        calldata=settle_calldata,
+        gas_limit=gas_limit_for,
+        unsigned=UnsignedTx,
+        approved=approved_call,
     )
 
 

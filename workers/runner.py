@@ -2,7 +2,10 @@
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-PASSED_THROUGH = ("models", "activities", "pydantic", "pydantic_core", "sqlmodel", "sqlalchemy")
+PASSED_THROUGH = (
+    *("models", "activities", "pydantic", "pydantic_core", "sqlmodel", "sqlalchemy"),
+    *("eth_keys", "eth_utils", "cytoolz"),  # recovering who signed an approval
+)
 """Imported once per process: importing them again for each run costs seconds and leaks.
 
 `workflows` itself is never passed through: its own code would not be policed any more.

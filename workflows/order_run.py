@@ -4,11 +4,13 @@ from typing import Any
 
 from temporalio import workflow
 
+from models.approvals import ApprovalCase, ApprovalGiven
 from models.decision import Decision
 from models.messages import AdmitResult, CloseResult, OrderOutcome
 from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import OrderRequest, VaultStatus
+from workflows.order_finish import OrderFinish
 from workflows.order_state import OrderState
 from workflows.order_steps import ENDED, OrderSteps
 from workflows.order_trade import OrderTrade
@@ -24,6 +26,7 @@ class OrderRun:
     def __init__(self, request: OrderRequest) -> None:
         self.state = OrderState(request)
         self.steps = OrderSteps(self.state)
+        self.finish = OrderFinish(self.steps)
         self._refusals = 1
 
     @workflow.signal(description="Look again: a hold was lifted or something changed.")
@@ -46,11 +49,27 @@ class OrderRun:
         """Take a hint that the request is settled."""
         self.state.mark_settled()
 
+    @workflow.update(description="An approver's EIP-712 signature; answers who has signed so far.")
+    async def approve(self, given: ApprovalGiven) -> ApprovalCase:
+        """Take a signature; answers when it is stored."""
+        return await self.finish.approval.take(given)
+
+    @approve.validator
+    def _check_approval(self, given: ApprovalGiven) -> None:
+        """Refuse a wrong, repeated or unauthorised one at once, before anything is recorded."""
+        self.finish.approval.check(given)
+
+    @workflow.query(description="What has to be signed, by whom, and who has; null: nothing.")
+    def approval(self) -> ApprovalCase | None:
+        """The case that waits for approvals."""
+        return self.finish.approval.case
+
     async def carry(self) -> OrderOutcome:
         """Carry one request from its first look to its end."""
         while True:
             closed = await self._once()
             if closed.closed:
+                await self.finish.approval.end()
                 return self._outcome(closed)
             # A reorganisation brought it back while we were closing it, or a refund was refused:
             # from the first look on, with what store and broker say by now.
@@ -87,7 +106,7 @@ class OrderRun:
         while decision.kind is not None:
             refused = await self.steps.enqueue(decision.kind, decision.reason, decision.detail)
             if not refused:
-                return await self.steps.finish(decision.reason, decision.detail)
+                return await self.finish.settled(decision.reason, decision.detail)
             self.state.show(Stage.SETTLING, refused)
             self.steps.renew()
             await self.steps.pause(min(2.0**self._refusals, _SLOWEST_REFUSAL_SECONDS))

@@ -29,6 +29,7 @@ class OrderState:
     """The mutable part of one order's run.
 
     woken: somebody asked us to look again. heard: a push brought something about a broker order.
+    approvable: the item was there already, refused for something that approvals go past.
     """
 
     def __init__(self, request: OrderRequest) -> None:
@@ -45,6 +46,7 @@ class OrderState:
         self.woken = False
         self.heard = False
         self.settled = False
+        self.approvable = False
         self._version = 0
         self._attribute: Stage | None = None
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from temporalio import workflow
 
 from activities.orders import OrderActivities
+from models.approvals import approvable
 from models.messages import (
     AdmitInput,
     AdmitResult,
@@ -104,17 +105,6 @@ class OrderSteps:
             lambda: workflow.execute_activity_method(OrderActivities.record_stage, message, **ASK)
         )
 
-    async def finish(self, reason: Reason, detail: str) -> CloseResult:
-        """The item is written, only forward from here: wait for the vault, close the row."""
-        self.state.show_progress(Stage.SETTLING, "waits for its settlement transaction")
-        while True:
-            await self.woken(self.state.policy.backstop, lambda: self.state.settled)
-            self.state.settled = False
-            closed = await self.close(reason, detail)
-            if closed.closed:
-                return closed
-            self.renew()
-
     async def enqueue(self, kind: ItemKind, reason: Reason, detail: str) -> str:
         """Write the one settlement item; why it was refused ("not provable yet"), or empty."""
         message = EnqueueInput(
@@ -126,6 +116,8 @@ class OrderSteps:
             began=workflow.info().start_time.timestamp(),
         )
         done = await self._enqueue_once(message)
+        item = done.item
+        self.state.approvable = item is not None and approvable(item.state, item.rejection)
         return "" if done.item is not None else done.refused or "no item was written"
 
     async def _enqueue_once(self, message: EnqueueInput) -> EnqueueResult:
@@ -184,11 +176,13 @@ class OrderSteps:
     def renew(self) -> None:
         """Go on in a new run when the history is long: a run may be begun again anywhere.
 
-        Only where no step is in flight; the server ends a run whose history reaches its limit.
+        Only where no step is in flight and nobody waits for an answer; the server ends a run whose
+        history reaches its limit.
         """
         info, most = workflow.info(), self.state.policy.run_events
         long = 0 < most <= info.get_current_history_length()
-        if long or info.is_continue_as_new_suggested():
+        due = long or info.is_continue_as_new_suggested()
+        if due and workflow.all_handlers_finished():
             memo = {_CANCEL: True} if self.state.cancel_wanted else None
             workflow.continue_as_new(self.state.request, memo=memo)
 

@@ -18,7 +18,9 @@ from models.money import plain_decimal
 from models.records import ItemKind, ItemState, SettlementItem
 
 _NOT_FINAL = frozenset(ItemState) - {ItemState.FINAL}
+_APPROVABLE = frozenset({ItemState.PENDING, ItemState.REJECTED})
 _BEFORE_MINED = frozenset({ItemState.PENDING, ItemState.SENT})
+_CHANGING = ("batch", "tx_hash", "rejection", "approval", "tries")
 _RETURNABLE = frozenset({ItemState.SENT, ItemState.MINED, ItemState.REJECTED})
 
 
@@ -58,8 +60,8 @@ class Items:
     ) -> list[SettlementItem]:
         """PENDING ▶ SENT for the oldest items, under this batch id.
 
-        Asked again with the same batch id it returns what that batch still holds, and takes no
-        others.
+        An item with approvals is a batch of its own. Asked again with the same batch id it returns
+        what that batch still holds, and takes no others.
         """
 
         def work(session: Session) -> list[SettlementItem]:
@@ -72,7 +74,7 @@ class Items:
                 col(SettlementItem.state) == ItemState.PENDING,
             )
             oldest = pending.order_by(col(SettlementItem.id)).limit(limit)
-            rows = list(session.exec(oldest.with_for_update()))
+            rows = _together(list(session.exec(oldest.with_for_update())))
             for row in rows:
                 row.batch = batch
                 _advance(session, row, ItemState.SENT, naive_utc(now))
@@ -108,6 +110,15 @@ class Items:
         """PENDING or SENT ▶ REJECTED with the vault's code."""
         why = {"rejection": code}
         return await self._mark([item_id], ItemState.REJECTED, _BEFORE_MINED, now, why) > 0
+
+    async def approve(self, item_id: int, digest: str, now: datetime | None = None) -> bool:
+        """PENDING or REJECTED ▶ PENDING, to be sent with the approvals of this digest.
+
+        False where it is in a batch just now, or already was approved so.
+        """
+        changes = {"batch": "", "tx_hash": "", "block_number": 0, "rejection": ""}
+        changes |= {"approval": digest.lower()}
+        return await self._mark([item_id], ItemState.PENDING, _APPROVABLE, now, changes) > 0
 
     async def mark_lost(self, item_id: int, now: datetime | None = None) -> bool:
         """Any state but FINAL ▶ LOST: the request was reclaimed before it."""
@@ -192,9 +203,16 @@ def _in_batch(batch: str) -> Any:
     return chosen.order_by(col(SettlementItem.id))
 
 
+def _together(rows: list[SettlementItem]) -> list[SettlementItem]:
+    """Those that one transaction can carry: the oldest alone with its approvals, or all without."""
+    if rows and rows[0].approval:
+        return rows[:1]
+    return [row for row in rows if not row.approval]
+
+
 def _row(item: SettlementItem) -> SettlementItem:
     """A new PENDING row with the item's frozen part, as it will read from the database."""
-    values = item.model_dump(exclude={"id", "state", "batch", "tx_hash", "rejection", "tries"})
+    values = item.model_dump(exclude={"id", "state", *_CHANGING})
     return SettlementItem(
         **values
         | {

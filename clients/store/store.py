@@ -1,5 +1,6 @@
 """The store as one object with a part per subject."""
 
+from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
 from clients.store.engine import Database
@@ -27,6 +28,7 @@ class Store:
         self.orders = Orders(self._database)
         self.placements = Placements(self._database)
         self.items = Items(self._database)
+        self.approvals = Approvals(self._database)
         self.book = BrokerBook(self._database)
         self.house = House(self._database)
         self.holds = Holds(self._database)

@@ -18,6 +18,7 @@ library Approvals {
         uint64 epoch;
         uint8 threshold;
         mapping(address signer => uint64) epochOf;
+        address[] signers;
     }
 
     bytes32 private constant DOMAIN =
@@ -41,6 +42,7 @@ library Approvals {
         }
         uint64 epoch = ++self.epoch;
         self.threshold = threshold;
+        self.signers = signers;
         address last;
         for (uint256 i; i < signers.length; ++i) {
             if (signers[i] <= last) revert VaultTypes.SignersNotAscending(signers[i]);

@@ -154,17 +154,6 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
         return (_caps, _usageNow(), _returnLimit);
     }
 
-    /// @notice Epoch of the approvers, and how many of them must sign.
-    function approvers() external view returns (uint64 epoch, uint8 threshold) {
-        return (_approvers.epoch, _approvers.threshold);
-    }
-
-    /// @notice Whether the account may approve now.
-    function isApprover(address account) external view returns (bool) {
-        uint64 epoch = _approvers.epochOf[account];
-        return epoch != 0 && epoch == _approvers.epoch;
-    }
-
     /// @notice How the asset is configured; all zero when it is not listed.
     function assetOf(address token) external view returns (Asset memory) {
         return _book.assets[_assetIds[token]];

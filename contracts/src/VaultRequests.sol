@@ -148,6 +148,16 @@ abstract contract VaultRequests is VaultLedger {
         return found;
     }
 
+    /// @notice Who may approve now (strictly ascending), their epoch, and how many of them must sign.
+    function approvers()
+        external
+        view
+        returns (uint64 epoch, uint8 threshold, address[] memory signers)
+    {
+        _answer(abi.encodeWithSelector(VaultViews.approvers.selector, _approversSlot()));
+        return (epoch, threshold, signers);
+    }
+
     // ------------------------------------------------------------------ inside
 
     function _deposit(
@@ -269,6 +279,12 @@ abstract contract VaultRequests is VaultLedger {
     function _bookSlot() private pure returns (uint256 slot) {
         assembly ("memory-safe") {
             slot := _book.slot
+        }
+    }
+
+    function _approversSlot() private pure returns (uint256 slot) {
+        assembly ("memory-safe") {
+            slot := _approvers.slot
         }
     }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: UNLICENSED
 pragma solidity 0.8.37;
 
+import {Approvals} from "./Approvals.sol";
 import {VaultTypes} from "./VaultTypes.sol";
 
 /// @title VaultViews
-/// @notice How requests are read, and the id of one.
+/// @notice How requests and approvers are read, and the id of a request.
 /// @dev A library linked at deployment, stateless; `idOf` is compiled into the vault itself.
 library VaultViews {
     /// @dev Where the vault keeps what a reader sees.
@@ -46,6 +47,15 @@ library VaultViews {
         returns (VaultTypes.RequestView memory)
     {
         return _view(book, n, settleGrace);
+    }
+
+    /// @notice The approvers: their epoch, how many must sign, and who they are, ascending.
+    function approvers(Approvals.Signers storage self)
+        external
+        view
+        returns (uint64 epoch, uint8 threshold, address[] memory signers)
+    {
+        return (self.epoch, self.threshold, self.signers);
     }
 
     /// @dev The id of request `n` with these terms.

@@ -8,7 +8,7 @@ import pytest
 from clients.store import Store
 from models.broker import BrokerStatus
 from models.errors import Conflict
-from models.records import ClaimState, ItemKind, ItemState
+from models.records import ApprovalRow, ClaimState, ItemKind, ItemState
 from models.requests import remark_of
 from tests.contracts.builders import (
     CHAIN,
@@ -218,3 +218,58 @@ async def test_mark_lost__reclaimed__ends_it(store: Store) -> None:
     assert await store.items.mark_lost(number)
     assert await store.items.to_pending([number]) == 0
     assert await state_of(store, 1) is ItemState.LOST
+
+
+async def test_take__an_item_with_approvals__is_a_batch_of_its_own(store: Store) -> None:
+    """One transaction carries the approvals of one item, and nothing beside it."""
+    ids = [await enqueue(store, n) for n in (1, 2, 3, 4)]
+    assert await store.items.approve(ids[2], "0x" + "AB" * 32, NOW)
+    first = await store.items.take_batch(CHAIN, VAULT, "b1", 10, NOW)
+    assert [item.id for item in first] == [ids[0], ids[1], ids[3]]
+    second = await store.items.take_batch(CHAIN, VAULT, "b2", 10, NOW)
+    assert [(item.id, item.approval) for item in second] == [(ids[2], "0x" + "ab" * 32)]
+    again = await store.items.take_batch(CHAIN, VAULT, "b2", 10, NOW)
+    assert [item.id for item in again] == [ids[2]]
+
+
+async def test_approved__vanishes_or_is_refused__keeps_its_approvals(store: Store) -> None:
+    item_id = await enqueue(store, 1)
+    await store.items.approve(item_id, "0x" + "ab" * 32, NOW)
+    assert not await store.items.approve(item_id, "0x" + "ab" * 32, NOW), "it is so already"
+    await store.items.take_batch(CHAIN, VAULT, "b1", 10, NOW)
+    assert not await store.items.approve(item_id, "0x" + "cd" * 32, NOW), "it is on its way"
+    await store.items.mark_mined([item_id], "0x" + "11" * 32, 7, NOW)
+    await store.items.to_pending([item_id], NOW)
+    await store.items.mark_rejected(item_id, "UNAPPROVED", NOW)
+    item = await store.items.of_request(CHAIN, VAULT, request_id(1))
+    assert item is not None
+    assert (item.state, item.approval) == (ItemState.REJECTED, "0x" + "ab" * 32)
+    assert await store.items.approve(item_id, "0x" + "cd" * 32, NOW)
+
+
+async def test_approvals__one_signer_twice__is_kept_once_and_told_once(store: Store) -> None:
+    for who in ("ada", "bea"):
+        await store.approvals.add(approval_row("0xAA", "0x01"), who)
+    await store.approvals.add(approval_row("0xBB", "0x02"), "")
+    rows = await store.approvals.of_request(CHAIN, VAULT, request_id(1))
+    assert [(row.signer, row.signature) for row in rows] == [("0xaa", "0x01"), ("0xbb", "0x02")]
+    assert [row.signer for row in await store.approvals.of_digest("0x" + "AB" * 32)] == [
+        "0xaa",
+        "0xbb",
+    ]
+    told = [(e.action, e.actor) for e in await store.audit.of_request(request_id(1))]
+    assert told == [("approval.signed", "ada"), ("approval.signed", "0xbb")]
+
+
+def approval_row(signer: str, signature: str) -> ApprovalRow:
+    return ApprovalRow(
+        chain_id=CHAIN,
+        vault=VAULT,
+        request_id=request_id(1),
+        digest="0x" + "AB" * 32,
+        epoch=1,
+        deadline=4_000_000_000,
+        signer=signer,
+        signature=signature,
+        created_at=NOW,
+    )

@@ -1,13 +1,18 @@
 """Lives of orders whose histories are kept: one of each way that an order can go."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
+
+from temporalio.client import WorkflowUpdateFailedError
 
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.order import Reason
 from models.records import ClaimState
-from models.requests import Side
+from models.requests import Side, VaultStatus
+from tests.approving import APPROVERS, STRANGER, approval_case, signature
 from tests.builders import claim_view, ended, filled, not_placed
 from tests.fakes import World
+from tests.waiting import eventually
 from tests.workflow.desk import Desk, Handle, completed
 
 SALT = 1_000
@@ -159,6 +164,24 @@ async def owed(desk: Desk) -> Handle:
     return await _ended(await desk.start(world))
 
 
+async def approved(desk: Desk) -> Handle:
+    """A refund above the return limit: two signatures, a wrong one between them, refunded."""
+    world = await _world(desk, 14)
+    world.places = [not_placed(PlaceOutcome.REFUND, reason=Reason.TOO_SMALL)]
+    world.settles_at_once = False
+    world.case = case = approval_case(world.request)
+    handle = await desk.start(world)
+    await completed(handle, 3)
+    await world.signal("settled")
+    await eventually(lambda: world.shown)
+    await handle.execute_update("approve", signature(case, APPROVERS[0]))
+    with contextlib.suppress(WorkflowUpdateFailedError):
+        await handle.execute_update("approve", signature(case, STRANGER))
+    await handle.execute_update("approve", signature(case, APPROVERS[1]))
+    await world.end(VaultStatus.REFUNDED)
+    return await _ended(handle)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     deposit,
     redeem,
@@ -173,4 +196,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     day_end,
     refused_item,
     owed,
+    approved,
 )

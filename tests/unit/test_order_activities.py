@@ -464,6 +464,33 @@ async def test_close__still_open__wakes_the_settlement_and_ends_nothing(book: Bo
     assert book.gateway.settlements == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "stage"),
+    [
+        ("", Stage.SETTLING),
+        ("RETURN_LIMIT", Stage.AWAITING_APPROVAL),
+        ("BAND", Stage.AWAITING_APPROVAL),
+        ("CAP", Stage.AWAITING_APPROVAL),
+        ("STALE_REFERENCE", Stage.AWAITING_APPROVAL),
+        ("UNAPPROVED", Stage.AWAITING_APPROVAL),
+        ("LIMIT", Stage.SETTLING),
+        ("PAYOUT", Stage.SETTLING),
+        ("UNSIGNED", Stage.SETTLING),
+    ],
+)
+async def test_close__refused_by_the_vault__says_whether_approvals_go_past_it(
+    book: Book, code: str, stage: Stage
+) -> None:
+    await book.admit()
+    await book.enqueue(ItemKind.REFUND, Reason.TOO_SMALL)
+    item = await book.store.items.of_request(REQUEST.chain_id, VAULT, REQUEST.request_id)
+    assert item is not None
+    if code:
+        await book.store.items.mark_rejected(item.id or 0, code)
+    closed = await book.close()
+    assert (closed.closed, closed.stage) == (False, stage)
+
+
 async def test_close__settled__frees_what_was_reserved(book: Book) -> None:
     await book.admit()
     await book.placed(filled(broker_order()))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.approvals import Approval, approved_refund, approved_settlement
 from clients.policy import ALLOWED, SettlePolicy
 from models.chain import SettleItem
 from models.errors import SigningRefused
@@ -101,6 +102,20 @@ def test_check__bump__is_the_same_content_at_another_cost() -> None:
     assert POLICY.check(tx(data=BATCH.upper().replace("0X", "0x"))).content == first.content
 
 
-def test_allowed__as_it_stands__is_settle_alone() -> None:
+def test_allowed__as_it_stands__ends_requests_and_nothing_else() -> None:
     """Whoever adds a function shows here, and in the tests of bad requests, what it could do."""
-    assert set(ALLOWED) == {"settle"}
+    assert set(ALLOWED) == {"settle", "settleWithApprovals", "refundWithApprovals"}
+
+
+def test_check__approved_item__is_held_to_the_same_limits() -> None:
+    """Approvals go past the vault's limits, not past the signer's."""
+    given = [Approval("0x" + "11" * 20, b"\x01" * 65)]
+    at_most = approved_settlement(sold(7, POLICY.max_usdt), 1, given)
+    (use,) = POLICY.check(tx(data=at_most)).uses
+    assert (use.n, use.usdt) == (7, POLICY.max_usdt)
+    with pytest.raises(SigningRefused, match="for request 7"):
+        POLICY.check(tx(data=approved_settlement(sold(7, POLICY.max_usdt + 1), 1, given)))
+    (use,) = POLICY.check(tx(data=approved_refund(back(8), 1, given))).uses
+    assert (use.n, use.usdt, use.shares) == (8, 0, 0)
+    with pytest.raises(SigningRefused, match="request 0"):
+        POLICY.check(tx(data=approved_refund(back(0), 1, given)))

@@ -17,17 +17,17 @@ from temporalio.worker import Worker
 from activities.alarms import SettlementAlarm
 from activities.fees import FeeLimits
 from activities.finality import Finality
-from activities.settled import BatchCodec, ItemBooks
+from activities.settled import ItemBooks
 from activities.settlement import SettlementActivities
 from activities.sweep import SweepActivities
 from bronco.devchain import SETTLER, dev_address, dev_key
 from clients.agreeing import AgreeingVault
 from clients.gateway import WorkflowGateway
 from clients.keys import SettlePolicy, UnsignedTx, account_of, plain_signer, sign_with
-from clients.sender import gas_limit_for, vault_events
+from clients.sender import vault_events
 from clients.store.migrate import upgrade
 from clients.store.store import Store
-from clients.vault import settle_calldata, terms_of
+from clients.vault import terms_of
 from models.batches import (
     PrepareBatchInput,
     PreparedBatch,
@@ -41,6 +41,7 @@ from models.records import ItemKind, ItemState, SettlementItem
 from models.requests import Side, VaultRequest, batch_prefix
 from tests.integration.vault.desk import DOLLAR, FILL_HASH, PRICE, SHARE, Desk
 from tests.waiting import eventually
+from workers.build import batch_codec
 from workers.runner import sandbox
 from workflows.settlement import SettlementWorkflow
 
@@ -90,19 +91,13 @@ class Rig:
 
     @property
     def settlement(self) -> SettlementActivities:
-        codec = BatchCodec(
-            terms_of=terms_of,
-            calldata=settle_calldata,
-            gas_limit=gas_limit_for,
-            unsigned=UnsignedTx,
-        )
         return SettlementActivities(
             self.vault,
             self.sender,
             self.store,
             self.signer,
             self.gateway,
-            codec=codec,
+            codec=batch_codec(),
             limits=self.limits,
             alarm=lambda kind, key, detail: self.alarms.append((kind, key, detail)),
         )

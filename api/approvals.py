@@ -1,0 +1,141 @@
+"""What waits for approval, and handing in signatures: for the API and the CLI."""
+
+import hashlib
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import BaseModel, Field
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.exceptions import TemporalError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.auth import KeyGuard
+from api.errors import described
+from api.orders import one_order
+from clients.approvals import case_data
+from models.approvals import ApprovalCase, ApprovalGiven
+from models.errors import Conflict, NotFound, SourceUnavailable
+from models.order import Order
+from models.requests import order_workflow_id
+
+if TYPE_CHECKING:
+    from clients.store import Store
+
+_ANSWER = timedelta(seconds=8)
+_KEY = Annotated[str, Path(description="internal id, request id or workflow id")]
+
+
+class ApprovalView(BaseModel):
+    """What has to be signed, who has, and how many are missing.
+
+    typed_data: EIP-712, as eth_signTypedData_v4 takes it; its digest is case.digest.
+    """
+
+    case: ApprovalCase
+    missing: int
+    typed_data: dict[str, Any] = Field(description="EIP-712 typed data")
+
+
+class ApprovalDesk:
+    """Asks an order's workflow what it waits for, and hands it signatures."""
+
+    def __init__(self, client: Client, store: "Store") -> None:
+        self._client = client
+        self._store = store
+
+    async def case(self, key: str) -> ApprovalView:
+        """What the order waits for.
+
+        Raises:
+            NotFound: no such order, or it waits for no approval.
+            SourceUnavailable: Temporal, or a worker to answer for the order, is not there.
+        """
+        order = await one_order(self._store, key)
+        try:
+            found = await self._handle(order).query("approval", rpc_timeout=_ANSWER)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise NotFound("approval that is waited for by order", key) from error
+            raise _unanswered("reading what waits for approval", error) from error
+        except (TemporalError, WorkflowQueryFailedError, OSError, RuntimeError) as error:
+            raise _unanswered("reading what waits for approval", error) from error
+        case = ApprovalCase.model_validate(found) if found else None
+        if case is None or not case.missing:
+            raise NotFound("approval that is waited for by order", key)
+        return view_of(case)
+
+    async def approve(self, key: str, given: ApprovalGiven) -> ApprovalCase:
+        """Hand in a signature; answers when it is stored. The same one again counts once.
+
+        Raises:
+            NotFound: no such order.
+            Conflict: the order takes it not: wrong, repeated, unauthorised, or not waited for.
+            SourceUnavailable: nobody has answered; asked again, the same signature is harmless.
+        """
+        order = await one_order(self._store, key)
+        try:
+            answer: ApprovalCase = await self._handle(order).execute_update(
+                "approve",
+                given,
+                id=f"approve:{hashlib.sha256(given.signature.lower().encode()).hexdigest()}",
+                result_type=ApprovalCase,
+                rpc_timeout=_ANSWER,
+            )
+        except WorkflowUpdateFailedError as error:
+            raise Conflict("order", key, str(error.cause or error)) from error
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise Conflict("order", key, "it has ended") from error
+            raise _unanswered("handing in an approval", error) from error
+        except (WorkflowUpdateRPCTimeoutOrCancelledError, OSError, RuntimeError) as error:
+            raise _unanswered("handing in an approval", error) from error
+        return answer
+
+    def _handle(self, order: Order) -> WorkflowHandle[Any, Any]:
+        workflow_id = order_workflow_id(order.chain_id, order.vault, order.request_id)
+        return self._client.get_workflow_handle(workflow_id)
+
+
+def view_of(case: ApprovalCase) -> ApprovalView:
+    """The case with what is to be signed."""
+    return ApprovalView(case=case, missing=case.missing, typed_data=case_data(case))
+
+
+def routes(desk: ApprovalDesk, guard: KeyGuard, reading: KeyGuard | None) -> APIRouter:
+    """Reading is guarded as other reading is; handing in always needs a key."""
+    router = APIRouter(tags=["approvals"])
+    errors = described(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+    @router.get(
+        "/orders/{key}/approval",
+        dependencies=[Depends(reading)] if reading else [],
+        responses=errors,
+    )
+    async def approval(key: _KEY) -> ApprovalView:
+        """What the vault refuses to a settler alone: the typed data that approvers sign."""
+        return await desk.case(key)
+
+    @router.post("/orders/{key}/approvals", dependencies=[Depends(guard)], responses=errors)
+    async def approve(key: _KEY, given: ApprovalGiven) -> ApprovalCase:
+        """Hand in one approver's signature. Enough of them send the item, with them, by itself."""
+        return await desk.approve(key, given)
+
+    return router
+
+
+def _unanswered(doing: str, error: Exception) -> SourceUnavailable:
+    return SourceUnavailable("Temporal", doing, f"{type(error).__name__}: {error}")

@@ -1,0 +1,222 @@
+"""What the vault refuses to the settler alone is sent with approvals, once, and with no others."""
+
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+
+import pytest
+import pytest_asyncio
+from temporalio.testing import ActivityEnvironment
+
+from activities.alarms import SettlementAlarm
+from activities.approving import ApprovalActivities
+from bronco.devchain import dev_address
+from clients.approvals import digest_of
+from models.approvals import ApprovalCase
+from models.messages import KeepApprovalInput, LookForApprovalsInput
+from models.records import ItemState, SettlementItem
+from models.requests import OrderRequest, VaultRequest, VaultStatus
+from models.verdict import UNAPPROVED
+from tests.approving import APPROVERS, STRANGER, ascending, signature
+from tests.integration.settlement.rig import Rig, filled
+from tests.integration.vault.desk import DOLLAR, SHARE
+
+ALICE, BOB, CAROL = APPROVERS
+CAPS = (10**28, 10**28, 86_400)
+DAY = 86_400
+
+
+class Office:
+    """The approvals of a rig's vault, one step at a time."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.activities = ApprovalActivities(
+            rig.vault,
+            rig.store,
+            rig.gateway,
+            digest_of=digest_of(rig.desk.chain.chain_id, rig.desk.address),
+            lifetime_seconds=DAY,
+        )
+
+    async def approvers(self, indexes: Sequence[int] = APPROVERS, threshold: int = 2) -> None:
+        desk = self.rig.desk
+        await desk.call(
+            desk.admin, "configureApprovers", list(ascending(tuple(indexes))), threshold
+        )
+
+    async def start(self) -> None:
+        """In the place of the run that was woken where nobody works."""
+        await self.rig.client.get_workflow_handle(self.rig.workflow_id).terminate()
+        await self.rig.start()
+
+    async def look(self, request: VaultRequest) -> ApprovalCase | None:
+        message = LookForApprovalsInput(request=order_of(request))
+        found: ApprovalCase | None = await ActivityEnvironment().run(
+            self.activities.look_for_approvals, message
+        )
+        return found
+
+    async def case(self, request: VaultRequest) -> ApprovalCase:
+        found = await self.look(request)
+        assert found is not None
+        return found
+
+    async def sign(self, request: VaultRequest, *indexes: int) -> ApprovalCase:
+        """Stored as the order's workflow would, without its check."""
+        case = await self.case(request)
+        for index in indexes:
+            given = signature(case, index)
+            message = KeepApprovalInput(
+                request=order_of(request), case=case, signer=dev_address(index), given=given
+            )
+            await ActivityEnvironment().run(self.activities.keep_approval, message)
+        return case
+
+    async def used(self) -> list[str]:
+        """Digests that the vault took approvals for."""
+        receipt_hashes = {item.tx_hash for item in await self.mined()}
+        receipts = await self.rig.desk.sender.receipts(sorted(receipt_hashes))
+        events = [event for receipt in receipts if receipt for event in receipt.events]
+        return [str(event.args["digest"]) for event in events if event.name == "ApprovalsUsed"]
+
+    async def mined(self) -> list[SettlementItem]:
+        desk = self.rig.desk
+        return await self.rig.store.items.unfinal(desk.chain.chain_id, desk.address, 100)
+
+
+def order_of(request: VaultRequest) -> OrderRequest:
+    return OrderRequest(
+        chain_id=request.chain_id,
+        vault=request.vault,
+        n=request.n,
+        request_id=request.request_id,
+        side=request.side,
+        symbol="AAPL",
+        user=request.owner,
+        created_block=request.created_block,
+    )
+
+
+@pytest_asyncio.fixture
+async def office(rig: Rig) -> AsyncIterator[Office]:
+    """Nothing above 100 dollars goes back without two of three approvals."""
+    desk, made = rig.desk, Office(rig)
+    await desk.call(desk.admin, "configureCaps", CAPS, 100 * DOLLAR)
+    await made.approvers()
+    yield made
+
+
+async def test_refund__above_the_return_limit__goes_back_with_two_approvals(
+    office: Office,
+) -> None:
+    rig, desk = office.rig, office.rig.desk
+    small = await filled(rig, 3)
+    large = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await rig.refunded(large)
+    before = await desk.bob.balance(desk.usdt)
+    await rig.start()
+    (refused,) = await rig.until(ItemState.REJECTED, large)
+    await rig.until(ItemState.MINED, *small)
+    assert refused.rejection == "RETURN_LIMIT"
+
+    case = await office.sign(large, CAROL)
+    assert (await rig.item(large)).state is ItemState.REJECTED
+    assert (await office.case(large)).signed == (dev_address(CAROL),)
+    await office.sign(large, CAROL, ALICE)
+    (item,) = await rig.until(ItemState.MINED, large)
+    assert await desk.status(large.n) is VaultStatus.REFUNDED
+    assert await desk.bob.balance(desk.usdt) == before + 500 * DOLLAR
+    assert await rig.events("Refunded") == [large.n]
+    assert (item.approval, await office.used()) == (case.digest, [case.digest])
+    assert await office.look(large) is None
+
+
+async def test_settlement__outside_the_band__is_settled_with_approvals(office: Office) -> None:
+    """The market is where the feed is not: no settler may say so alone."""
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.alice, 300 * DOLLAR)
+    await rig.filled(request, price=Decimal(290))
+    await rig.start()
+    (refused,) = await rig.until(ItemState.REJECTED, request)
+    assert refused.rejection == "BAND"
+    case = await office.sign(request, ALICE, BOB, CAROL)
+    await rig.until(ItemState.MINED, request)
+    assert await desk.supply() == SHARE
+    assert await office.used() == [case.digest]
+
+
+async def test_approvals__approvers_changed_before_it_was_sent__are_collected_anew(
+    office: Office,
+) -> None:
+    """Who was dismissed approves nothing more, also not what was signed before."""
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request)
+    old = await office.sign(request, ALICE, BOB)
+    await office.approvers((BOB, CAROL, STRANGER))
+    prepared = await rig.prepare("late")
+    assert prepared.data == ""
+    item = await rig.item(request)
+    assert (item.state, item.rejection) == (ItemState.REJECTED, UNAPPROVED)
+    assert rig.alarmed() == {SettlementAlarm.UNAPPROVED}
+
+    new = await office.case(request)
+    assert (new.epoch, new.signed) == (old.epoch + 1, ())
+    assert new.digest != old.digest
+    await office.sign(request, BOB, STRANGER)
+    await office.start()
+    await rig.until(ItemState.MINED, request)
+    assert await office.used() == [new.digest]
+
+
+async def test_approvals__refused_for_what_nobody_here_sees__are_not_sent_again_at_once(
+    office: Office,
+) -> None:
+    """Complete by our clock, expired by the chain's: asked about each minute, not without end."""
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request)
+    await office.sign(request, ALICE, BOB)
+    await desk.rpc.call("evm_increaseTime", 3 * DAY)
+    await rig.mine()
+    assert (await rig.prepare("late")).data == ""
+    case = await office.case(request)
+    assert case.missing == 0
+    item = await rig.item(request)
+    assert (item.state, item.rejection) == (ItemState.REJECTED, UNAPPROVED)
+
+
+async def test_case__everybody_asked_within_a_lifetime__signs_the_same(office: Office) -> None:
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request)
+    first, second = await office.case(request), await office.case(request)
+    assert first == second
+    head = await desk.head()
+    assert DAY - 60 < first.deadline - head.timestamp <= 2 * DAY + 60
+    assert first.deadline % DAY == 0
+
+
+async def test_case__nobody_may_approve__is_none(office: Office) -> None:
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request)
+    await desk.call(desk.admin, "configureApprovers", [], 0)
+    assert await office.look(request) is None
+
+
+@pytest.mark.parametrize("code", ["AMOUNT", "FEE", "LIMIT", "PAYOUT", "POISON", "UNSIGNED"])
+async def test_case__refused_for_what_binds_approvers_too__is_none(
+    office: Office, code: str
+) -> None:
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request, code)
+    assert await office.look(request) is None
+
+
+async def refused_by_hand(rig: Rig, request: VaultRequest, code: str = "RETURN_LIMIT") -> None:
+    """As a batch would have left it, without a transaction."""
+    item = await rig.refunded(request)
+    assert item.id is not None
+    await rig.store.items.mark_rejected(item.id, code)
