@@ -12,29 +12,16 @@ from clients.rpc import Rpc
 from clients.vault import VaultClient
 from models.assets import Asset, AssetBook
 from models.errors import SourceUnavailable
-from models.requests import OrderRequest
 from models.watch import EndpointState
 from tests.integration.vault.crowd import allow, requests
 from tests.integration.vault.desk import Desk
 from tests.integration.vault.lies import Lie, Vault, lies
 from tests.integration.vault.proxy import Json, endpoint
+from tests.integration.vault.starts import Gateway
 from tests.waiting import eventually
 
 _A_DAY = 86_400
 _HEIGHT = 50
-
-
-class Gateway:
-    """Remembers what it was asked to start."""
-
-    def __init__(self) -> None:
-        self.started: list[OrderRequest] = []
-
-    async def start_order(self, request: OrderRequest) -> None:
-        self.started.append(request)
-
-    async def signal_order(self, workflow_id: str, signal: str) -> bool:
-        raise AssertionError(f"nothing was reorganised, yet {signal} was sent to {workflow_id}")
 
 
 class Scene:

@@ -17,10 +17,10 @@ from clients.agreeing import AgreeingVault
 from clients.heads import HeadWatch
 from models.assets import Asset, AssetBook
 from models.messages import WatchChainInput
-from models.requests import OrderRequest
 from tests.integration.vault.crowd import allow, requests
 from tests.integration.vault.desk import Desk
 from tests.integration.vault.line import Line, line
+from tests.integration.vault.starts import Gateway
 from tests.integration.vault.troubles import TROUBLES
 from tests.waiting import eventually
 
@@ -28,19 +28,6 @@ _NEVER_SECONDS = 3600.0
 _STEPS = 4
 _MOST_AT_ONCE = 4
 SEEDS = [1, 2, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 23))]
-
-
-class Gateway:
-    """Remembers what it was asked to start."""
-
-    def __init__(self) -> None:
-        self.started: list[OrderRequest] = []
-
-    async def start_order(self, request: OrderRequest) -> None:
-        self.started.append(request)
-
-    async def signal_order(self, workflow_id: str, signal: str) -> bool:
-        raise AssertionError(f"nothing was reorganised, yet {signal} was sent to {workflow_id}")
 
 
 class Watcher:
