@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bronco.processes import free_port
 from bronco.trading import BrokerSettings
 from clients.broker import BrokerClient
 from models.broker import BrokerOrder, OrderTicket
@@ -84,7 +85,12 @@ async def raises(kind: type[E], doing: Awaitable[Any]) -> tuple[E, float]:
 
 @asynccontextmanager
 async def simulator(**options: Any) -> AsyncIterator[OpenDServer]:
-    quiet: dict[str, Any] = {"port": 0, "quiet": True, "price_interval_seconds": 0}
+    quiet: dict[str, Any] = {
+        "port": free_port(),
+        "control_port": 0,
+        "quiet": True,
+        "price_interval_seconds": 0,
+    }
     server = OpenDServer(OpenDOptions(**quiet | {"limits": False, "partial_rate": 0.0} | options))
     await server.start()
     try:
@@ -115,11 +121,11 @@ async def open_desk(log_home: Path, **options: Any) -> AsyncIterator[Desk]:
         yield desk
 
 
-async def silent_server(port: int = 0) -> asyncio.Server:
-    """Takes connections and never says a word."""
+async def silent_server() -> asyncio.Server:
+    """Takes connections and never says a word, on a port that another may listen on later."""
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    return await asyncio.start_server(swallow, "127.0.0.1", port)
+    return await asyncio.start_server(swallow, "127.0.0.1", free_port())

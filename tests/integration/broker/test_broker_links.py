@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from Crypto.PublicKey import RSA
 
+from bronco.processes import free_port
 from models.errors import SourceUnavailable
 from simulators.opend.control import SimulatorControl
 from tests.integration.broker.desk import (
@@ -30,16 +31,8 @@ from tests.waiting import eventually
 PYTHON_STARTS_SECONDS = 30.0
 
 
-async def free_port() -> int:
-    server = await silent_server()
-    port = int(server.sockets[0].getsockname()[1])
-    server.close()
-    await server.wait_closed()
-    return port
-
-
 async def test_start__nobody_listens__returns_and_says_so(log_home: Path) -> None:
-    port = await free_port()
+    port = free_port()
     async with client_of(settings(port, connect_timeout_seconds=0.3), log_home) as client:
         assert not client.healthy
         error, took = await raises(SourceUnavailable, client.place(ticket(), 1.0))

@@ -13,6 +13,7 @@ from functools import cache
 from tempfile import mkdtemp
 from typing import Any
 
+from bronco.processes import free_port
 from simulators.opend.control import SimulatorControl, VenueOrder
 from simulators.opend.options import OpenDOptions
 from simulators.opend.server import OpenDServer
@@ -156,7 +157,13 @@ class Rig:
 @asynccontextmanager
 async def running_rig(**options: Any) -> AsyncIterator[Rig]:
     """Both, connected; prices stand still and orders fill whole unless asked otherwise."""
-    calm = {"port": 0, "price_interval_seconds": 0.0, "partial_rate": 0.0, "limits": False}
+    calm = {
+        "port": free_port(),
+        "control_port": 0,
+        "price_interval_seconds": 0.0,
+        "partial_rate": 0.0,
+        "limits": False,
+    }
     server = OpenDServer(OpenDOptions(**{**calm, **options}))
     await server.start()
     rig = Rig(server, SimulatorControl(server.control_port))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from Crypto.PublicKey import RSA
 
+from bronco.processes import free_port
 from simulators.opend.control import SimulatorControl
 from tests.integration.opend.raw import RawClient, raw_client
 from tests.waiting import eventually
@@ -106,10 +107,12 @@ async def test_kill_9__orders_in_full_flow__none_acknowledged_is_forgotten(
 
 async def test_kill_9__restarted_on_its_port__working_order_goes_on(tmp_path: Path) -> None:
     options = ["--state", str(tmp_path / "state.db"), "--price-interval", "0"]
-    async with process("--port", "0", *options) as first, raw_client(first.port) as client:
+    # Outside the range that outgoing connections take theirs from, so that they are free again.
+    options += ["--port", str(free_port()), "--control-port", str(free_port())]
+    async with process(*options) as first, raw_client(first.port) as client:
         placed = await client.ask("PlaceOrder", client.order(1, remark="b1:x:1"))
         await first.stop(signal.SIGKILL)
-    async with process("--port", str(first.port), *options) as second:
+    async with process(*options) as second:
         await second.control.set_price("AAPL", Decimal(99))
         (order,) = await eventually(lambda: filled(second.control))
         assert (order, second.port) == (placed.s2c.orderIDEx, first.port)

@@ -12,6 +12,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from bronco.processes import free_port
+
 Json = dict[str, Any]
 Frame = str | bytes
 Play = Callable[["Line", "Talk", Json], Awaitable[list[Frame]]]
@@ -47,7 +49,7 @@ class Line:
         self._play = play
         self._target = target
         self._server: Server | None = None
-        self._port = 0
+        self._port = free_port()
         self._talks: list[Talk] = []
         self._one = asyncio.Lock()
         self._restart: asyncio.Task[None] | None = None
@@ -59,7 +61,6 @@ class Line:
     async def up(self) -> None:
         """Listen, always on the same port."""
         self._server = await serve(self._handle, "127.0.0.1", self._port, ping_interval=None)
-        self._port = next(iter(self._server.sockets)).getsockname()[1]
         self.url = f"ws://127.0.0.1:{self._port}"
 
     async def down(self) -> None:
