@@ -1,7 +1,9 @@
 """The real servers, one of each for the whole run, and a clean corner of each for every test."""
 
+import threading
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from bronco.services import (
     start_redis,
     start_temporal,
 )
+from bronco.services.embedded_redis import EmbeddedRedis
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +90,17 @@ async def env() -> AsyncIterator[WorkflowEnvironment]:
         data_converter=pydantic_data_converter, test_server_existing_path=str(server)
     ) as environment:
         yield environment
+
+
+@contextmanager
+def embedded_redis() -> Iterator[str]:
+    """One within this process, as a URL."""
+    server = EmbeddedRedis()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

@@ -9,6 +9,18 @@ from fakeredis import TcpFakeServer
 _HOST = "127.0.0.1"
 
 
+class EmbeddedRedis(TcpFakeServer):
+    """Listens on a loopback port (0: any free one)."""
+
+    allow_reuse_address = True
+    # A pool opens all its connections at once. socketserver lets 5 wait, and a connection that is
+    # dropped for that is tried again after a second, when its caller has given up.
+    request_queue_size = 128
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__((_HOST, port), server_type="redis")
+
+
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C."""
 
@@ -17,8 +29,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    TcpFakeServer.allow_reuse_address = True
-    TcpFakeServer((_HOST, int(sys.argv[1])), server_type="redis").serve_forever()
+    EmbeddedRedis(int(sys.argv[1])).serve_forever()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,6 @@ def test_door__kernel_does_not_say_who_asks__lets_in_by_token_alone(
     assert "token" in stops(door)
 
 
-@pytest.mark.parametrize("shown", ["Bearer \udcff", f"bearer {TOKEN}", f"Bearer  {TOKEN}"])
+@pytest.mark.parametrize("shown", ["Bearer \udcff", "bearer {}", "Bearer  {}"])
 def test_door__token_in_other_words__is_a_wrong_one(shown: str) -> None:
-    assert "token" in stops(Door(TOKEN, frozenset(), is_socket=False), shown)
+    assert "token" in stops(Door(TOKEN, frozenset(), is_socket=False), shown.format(TOKEN))

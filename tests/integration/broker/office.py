@@ -2,16 +2,14 @@
 
 import asyncio
 import itertools
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from fakeredis import TcpFakeServer
 from temporalio.testing import ActivityEnvironment
 
 from activities.broker import BrokerActivities
@@ -29,6 +27,7 @@ from models.requests import OrderRequest, Side, remark_of
 from models.watch import WatchBrokerInput
 from tests.builders import order_request, request_id_of, vault_request
 from tests.integration.broker.desk import Desk, open_desk
+from tests.services import embedded_redis
 
 WINDOW = (10, 30.0, 0.0)
 PACE = WatchBrokerInput(list_seconds=0.1, snapshot_seconds=0.5)
@@ -166,25 +165,12 @@ class Office:
                 await running
 
 
-@contextmanager
-def redis() -> Iterator[str]:
-    server = TcpFakeServer(("127.0.0.1", 0), server_type="redis")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
-
-
 @asynccontextmanager
 async def open_office(home: Path, log_home: Path, **options: Any) -> AsyncIterator[Office]:
     url = f"sqlite:///{home}/bronco.db"
     await asyncio.to_thread(upgrade, url)
     store = Store(url, pool_size=4)
-    with redis() as redis_url:
+    with embedded_redis() as redis_url:
         flags = Flags(redis_url)
         async with open_desk(log_home, **options) as desk:
             yield Office(desk, store, flags)
