@@ -5,6 +5,7 @@ import itertools
 import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -28,6 +29,7 @@ _TRIES = 6
 _TRIES_FOR_A_KEY = 3
 _RETRY_SECONDS = 10.0
 _BUSY_SECONDS = 5
+_AGAIN_SECONDS = 0.02
 
 # https://mariadb.com/docs/server/reference/error-codes/mariadb-error-code-reference
 _DEADLOCKS = frozenset({1205, 1213})
@@ -210,8 +212,25 @@ def _sqlite_engine(url: URL, pool_size: int) -> Engine:
 def _open_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # Python's own transaction control begins too late for a read that a write relies on.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a new file to its write-ahead log; that wants it alone and does not stand in line.
+
+    SQLite's own timeout is not asked there: https://www.sqlite.org/c3ref/busy_handler.html
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _SQLITE_WAIT or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

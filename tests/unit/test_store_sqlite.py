@@ -1,10 +1,13 @@
 """The store's contract on SQLite."""
 
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from clients.store import upgrade
+from clients.store.engine import create_database_engine
 from tests.contracts.book import *  # noqa: F403
 from tests.contracts.fixtures import *  # noqa: F403
 from tests.contracts.items import *  # noqa: F403
@@ -24,3 +27,21 @@ def database_url(tmp_path: Path) -> str:
 def migrated_url(database_url: str) -> str:
     upgrade(database_url)
     return database_url
+
+
+def test_open__somebody_reads_a_file_without_a_log_yet__waits_for_it(tmp_path: Path) -> None:
+    """Several processes begin with the same new file at once."""
+    file = tmp_path / "bronco.db"
+    reader = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    reader.execute("CREATE TABLE seen (n INT)")
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT * FROM seen").fetchall() == []
+    ends = threading.Timer(0.3, reader.execute, ["COMMIT"])
+    ends.start()
+
+    engine = create_database_engine(f"sqlite:///{file}")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()
+    ends.join()
+    reader.close()
