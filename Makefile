@@ -11,6 +11,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 BRONCO := $(BIN)/bronco
+# Test files are shared out among so many processes, each with servers of its own; 0: one by one.
+JOBS ?= 2
 
 define SETUP
 @test -n "$(PYTHON)" || { echo "Bronco needs Python 3.11 or newer on PATH; `python3 --version 2>&1` is not" >&2; exit 1; }
@@ -29,9 +31,9 @@ demo: ## Play every scene on a real stack; ONCE=1 ends by itself, JSON=file writ
 	$(SETUP) run
 	@exec $(BRONCO) demo $(if $(ONCE),--once) $(if $(JSON),--json "$(JSON)")
 
-test: ## Run all tests, cheapest first; K=expr narrows, ARGS=... goes to pytest
+test: ## Run all tests, cheapest first; K=expr narrows, JOBS=0 one by one, ARGS=... to pytest
 	$(SETUP) test
-	@exec $(BIN)/pytest $(if $(K),-k "$(K)") $(ARGS)
+	@exec $(BIN)/pytest -n $(JOBS) --dist loadfile $(if $(K),-k "$(K)") $(ARGS)
 
 soak: ## Run the long variants of the tests
 	$(SETUP) test

@@ -29,14 +29,14 @@ def migrated_url(database_url: str) -> str:
     return database_url
 
 
-def test_open__somebody_reads_a_file_without_a_log_yet__waits_for_it(tmp_path: Path) -> None:
+def test_open__somebody_writes_a_file_without_a_log_yet__waits_for_it(tmp_path: Path) -> None:
     """Several processes begin with the same new file at once."""
     file = tmp_path / "bronco.db"
-    reader = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    reader.execute("CREATE TABLE seen (n INT)")
-    reader.execute("BEGIN")
-    assert reader.execute("SELECT * FROM seen").fetchall() == []
-    ends = threading.Timer(0.3, reader.execute, ["COMMIT"])
+    writer = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE seen (n INT)")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO seen VALUES (1)")
+    ends = threading.Timer(0.3, writer.execute, ["COMMIT"])
     ends.start()
 
     engine = create_database_engine(f"sqlite:///{file}")
@@ -44,4 +44,4 @@ def test_open__somebody_reads_a_file_without_a_log_yet__waits_for_it(tmp_path: P
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     engine.dispose()
     ends.join()
-    reader.close()
+    writer.close()
