@@ -104,6 +104,7 @@ def _orders(clients: Clients) -> Worker:
         settings.chain.asset_book,
         policy=settings.orders.policy,
         confirming=_confirming(clients),
+        splits=clients.splits,
     )
     approvals = ApprovalActivities(
         clients.vault,
@@ -197,6 +198,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         finality=_finality(clients),
         window=_RECONCILE_WINDOW,
+        splits=clients.splits,
     )
     return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
 
@@ -245,6 +247,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         usdt_heartbeat=chain.usdt_heartbeat_seconds,
         signed_shares=signs.max_shares,
         signed_usdt=signs.max_usdt * 10**signs.usdt_decimals,
+        split_margin=orders.split_margin_seconds,
     )
     return Guards(
         clients.vault,
@@ -255,6 +258,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         limits,
         clients.sender,
         _confirming(clients),
+        clients.splits,
     )
 
 
