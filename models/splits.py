@@ -68,8 +68,6 @@ class SplitState:
             words = f"in {ahead} s" if ahead > 0 else "now"
             new = f"{self.upcoming.numerator}/{self.upcoming.denominator}"
             return f"a split to {new} shares per token takes effect {words}"
-        if self.settled_epoch != self.ratio.epoch:
-            return f"a split to {self.ratio} shares per token has just taken effect"
         if self.priced_epoch != self.ratio.epoch:
             return f"the feed has given no price since the split to {self.ratio} shares per token"
         return ""

@@ -26,6 +26,7 @@ from activities.reconcile_view import ReconcileReader
 from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
+from activities.splitting import Splitting
 from activities.sweep import SweepActivities
 from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
@@ -104,7 +105,7 @@ def _orders(clients: Clients) -> Worker:
         settings.chain.asset_book,
         policy=settings.orders.policy,
         confirming=_confirming(clients),
-        splits=clients.splits,
+        splitting=_splitting(clients),
     )
     approvals = ApprovalActivities(
         clients.vault,
@@ -198,7 +199,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         finality=_finality(clients),
         window=_RECONCILE_WINDOW,
-        splits=clients.splits,
+        splitting=_splitting(clients),
     )
     return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
 
@@ -260,6 +261,11 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         _confirming(clients),
         clients.splits,
     )
+
+
+def _splitting(clients: Clients) -> Splitting:
+    margin = clients.settings.orders.split_margin_seconds
+    return Splitting(clients.vault, clients.splits, margin=margin)
 
 
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:

@@ -26,8 +26,8 @@ from clients.private import read_token
 from clients.rpc import Rpc
 from clients.sender import ChainSender
 from clients.shares import ShareReader
-from clients.splits import SplitReader
 from clients.signer import RemoteSigner
+from clients.splits import SplitReader
 from clients.store.store import Store
 from clients.vault import VaultClient
 from models.errors import ConfigurationError, SourceUnavailable
