@@ -21,9 +21,10 @@ from models.broker import MarketState
 from models.chain import Fees, SettlerState
 from models.drafts import Headroom
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
-from models.money import BPS
+from models.money import BPS, SHARE_SCALE, per_share, units_minted
 from models.order import Reason
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
+from models.splits import SharesPerToken
 
 if TYPE_CHECKING:
     from activities.confirming import Confirming
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from clients.broker import BrokerClient
     from clients.oracle import OracleClient
     from clients.sender import ChainSender
+    from clients.splits import SplitReader
     from clients.store.store import Store
 
 _CAPACITY_RETRY_SECONDS = 10.0
@@ -43,7 +45,8 @@ class GuardLimits:
     """deadline_margin: seconds. usdt_feed empty = no peg feed is configured (dev chains only).
 
     min_gas_wei: what the settler holds at least. batch_gas: of one item; fees: what it may cost.
-    signed_shares, signed_usdt: most that the signer signs for one request, shares and USDT units.
+    signed_shares, signed_usdt: most that the signer signs for one request, whole tokens and USDT
+    units. split_margin: seconds before and after a split in which nothing is placed.
     """
 
     deadline_margin: float
@@ -57,13 +60,15 @@ class GuardLimits:
     usdt_heartbeat: int = 86_400
     signed_shares: int = 2**128
     signed_usdt: int = 2**128
+    split_margin: float = 3600.0
 
 
 @dataclass(frozen=True)
 class Ready:
     """All guards passed: what to send, and how much all open claims together may set aside.
 
-    place_until: after it nothing may be sent, the deadline is too near.
+    place_until: after it nothing may be sent, the deadline is too near. ratio: shares per token of
+    the plan.
     """
 
     terms: VaultRequest
@@ -71,6 +76,7 @@ class Ready:
     plan: Plan
     headroom: Headroom
     place_until: datetime
+    ratio: SharesPerToken
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,9 @@ class Guards:
         limits: GuardLimits,
         sender: ChainSender,
         confirming: Confirming,
+        splits: SplitReader,
     ) -> None:
+        self._splits = splits
         self._vault = vault
         self._sender = sender
         self._oracle = oracle
@@ -173,22 +181,32 @@ class Guards:
         reference = await self._oracle.price(
             listed.feed, heartbeat_seconds=listed.heartbeat, at=head
         )
+        margin = self._limits.split_margin
+        splits = await self._splits.state(listed.feed, head, margin_seconds=margin)
+        if split := splits.unsettled(head.timestamp, margin):
+            return _stop(PlaceOutcome.HELD, f"{asset.symbol}: {split}", _CAPACITY_RETRY_SECONDS)
         band = min(self._limits.band_bps, listed.band_bps)
-        far = peg or deviation(quote, reference.usd, band)
+        per_token, ratio = reference.usd, splits.ratio
+        share = per_share(per_token, ratio)
+        far = peg or deviation(quote, share, band)
         if quote.state is MarketState.HALTED:
             far = f"{asset.symbol} is halted"
         if far:
             return _stop(PlaceOutcome.HELD, far, _CAPACITY_RETRY_SECONDS)
-        planned = plan(terms, asset, Prices(quote, reference.usd, band, decimals))
+        planned = plan(terms, asset, Prices(quote, share, band, decimals, ratio))
         if isinstance(planned, Unservable):
             return _refund(planned.reason, planned.detail)
-        if unsigned := self._unsigned(terms.side, planned):
+        if unsigned := self._unsigned(terms.side, planned, ratio):
             return _stop(PlaceOutcome.NO_HEADROOM, unsigned, _CAPACITY_RETRY_SECONDS)
-        return await self._capacity(terms, asset, planned, head, asked)
+        headroom = await self._capacity(terms, asset, planned, head, asked)
+        if isinstance(headroom, Wait):
+            return headroom
+        until = from_unix(terms.deadline) - timedelta(seconds=self._limits.deadline_margin)
+        return Ready(terms, asset, planned, headroom, until, ratio)
 
     async def _capacity(
         self, terms: VaultRequest, asset: Asset, planned: Plan, head: BlockRef, asked: datetime
-    ) -> Ready | Wait:
+    ) -> Headroom | Wait:
         settler, suggested, books, reserved = await asyncio.gather(
             self._vault.settler(self._limits.settler, head),
             self._sender.fee_suggestion(),
@@ -203,16 +221,15 @@ class Guards:
             cash = await self._cash(reserved.cash)
         else:
             shares = await self._sellable(asset.symbol, reserved.shares)
-        headroom = Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
-        margin = timedelta(seconds=self._limits.deadline_margin)
-        place_until = from_unix(terms.deadline) - margin
-        return Ready(terms, asset, planned, headroom, place_until)
+        return Headroom(payout=books.payable, cash=cash, shares=shares, as_of=asked)
 
-    def _unsigned(self, side: Side, planned: Plan) -> str:
+    def _unsigned(self, side: Side, planned: Plan, ratio: SharesPerToken) -> str:
         """Why the signer would refuse what this fills; empty when it would not."""
         limits = self._limits
-        if side is Side.BUY and planned.quantity > limits.signed_shares:
-            return f"{planned.quantity} shares, the signer signs {limits.signed_shares} at most"
+        minted = units_minted(planned.quantity, ratio)
+        if side is Side.BUY and minted > limits.signed_shares * SHARE_SCALE:
+            words = f"{planned.quantity} shares" + ("" if ratio.epoch == 0 else " in tokens")
+            return f"{words}, the signer signs {limits.signed_shares} at most"
         if side is Side.SELL and planned.payout > limits.signed_usdt:
             return f"{planned.payout} USDT units, the signer signs {limits.signed_usdt} at most"
         return ""

@@ -51,6 +51,7 @@ def no_longer_due(row: HousePosition) -> HouseDue:
         cause=row.cause,
         quantity=row.quantity,
         cost=row.cost,
+        ratio=row.ratio,
     )
 
 

@@ -41,9 +41,11 @@ from models.requests import (
     order_workflow_id,
     remark_of,
 )
+from models.splits import ONE_TO_ONE
 
 if TYPE_CHECKING:
     from activities.confirming import Confirming
+    from activities.splitting import Splitting
     from clients.agreeing import AgreeingVault
     from clients.gateway import WorkflowGateway
     from clients.sender import ChainSender
@@ -67,7 +69,9 @@ class OrderActivities:
         *,
         policy: OrderPolicy,
         confirming: Confirming,
+        splitting: Splitting,
     ) -> None:
+        self._splitting = splitting
         self._vault = vault
         self._sender = sender
         self._store = store
@@ -138,12 +142,20 @@ class OrderActivities:
     async def read_order(self, message: ReadOrderInput) -> ReadOrderResult:
         """The broker's book as last polled, and whether the user asked for a cancel."""
         request = message.request
-        order = await self._store.book.by_remark(remark_of(request.request_id, message.attempt))
-        terms, _ = await self._read(request)
+        remark = remark_of(request.request_id, message.attempt)
+        order = await self._store.book.by_remark(remark)
+        terms, head = await self._read(request)
         if terms is None:
             return ReadOrderResult(order=order, status=VaultStatus.NONE)
+        outdated = False
+        if order is not None and order.alive:
+            claim = await self._store.placements.by_remark(remark)
+            outdated = await self._splitting.outdated(claim, terms.asset, head)
         return ReadOrderResult(
-            order=order, cancel_requested=terms.cancel_requested, status=terms.status
+            order=order,
+            cancel_requested=terms.cancel_requested,
+            status=terms.status,
+            outdated=outdated,
         )
 
     @activity.defn(name="enqueue_settlement")
@@ -230,12 +242,14 @@ class OrderActivities:
     async def _indicative(self, terms: VaultRequest, head: BlockRef) -> str:
         """It only informs, so a feed that cannot be read holds nothing up here."""
         try:
-            price, (_, decimals) = await asyncio.gather(
-                self._vault.reference_price(terms.asset, head), self._vault.usdt(head)
+            price, (_, decimals), ratio = await asyncio.gather(
+                self._vault.reference_price(terms.asset, head),
+                self._vault.usdt(head),
+                self._splitting.ratio(terms.asset, head),
             )
         except SourceUnavailable:
-            price, decimals = 0, 0
-        return indicative(terms, price, decimals)
+            price, decimals, ratio = 0, 0, ONE_TO_ONE
+        return indicative(terms, price, decimals, ratio)
 
     async def _admit(
         self,
@@ -287,10 +301,11 @@ class OrderActivities:
         if terms is None:
             return Decline("the vault does not show the request at its newest block")
         _, decimals = await self._vault.usdt(head)
+        claims = await self._store.placements.of_request(request.request_id)
         drafted = settlement_item(
             message,
             terms,
-            await self._store.placements.of_request(request.request_id),
+            await self._splitting.known(claims, terms, head),
             await self._store.book.of_request(request.request_id),
             decimals,
             utc_now(),

@@ -251,6 +251,7 @@ def _draft(message: PlaceOrderInput, remark: str, ready: Ready, send_by: datetim
         reserved_shares=ready.plan.quantity if selling else 0,
         may_cross=False,
         book_since=utc_now() - _BOOK_AGE,
+        ratio=ready.ratio,
     )
 
 

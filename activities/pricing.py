@@ -13,6 +13,7 @@ from models.money import (
     band_edges,
     broker_buy_limit,
     broker_sell_limit,
+    per_share,
     plain_decimal,
     units_to_usd,
     usd_to_units_up,
@@ -20,6 +21,7 @@ from models.money import (
 )
 from models.order import Reason
 from models.requests import Side, VaultRequest
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,30 @@ class Unservable:
 
 @dataclass(frozen=True)
 class Prices:
-    """What a plan is made from. reference: dollars, from the feed. decimals: of USDT."""
+    """What a plan is made from.
+
+    reference: dollars per share, from the feed. decimals: of USDT. ratio: shares per token now.
+    """
 
     quote: Quote
     reference: Decimal
     band_bps: int
     decimals: int
+    ratio: SharesPerToken = ONE_TO_ONE
 
 
-def indicative(terms: VaultRequest, price: int, decimals: int) -> str:
-    """What a request would come to at the feed's price (USDT units per share), in words.
+def indicative(
+    terms: VaultRequest, price: int, decimals: int, ratio: SharesPerToken = ONE_TO_ONE
+) -> str:
+    """What a request would come to at the feed's price (USDT units per token), in words.
 
     Binds nobody: the price that counts is asked for when the order is placed, within the limit.
     """
     if price <= 0:
         return "no reference price now"
-    usd = plain_decimal(units_to_usd(price, decimals))
+    usd = plain_decimal(per_share(units_to_usd(price, decimals), ratio))
     if terms.side is Side.SELL:
-        shares = whole_shares(terms.amount)
+        shares = whole_shares(terms.amount, ratio)
     else:
         shares = affordable_shares(terms.amount, usd, terms.fee_bps, decimals)
     return f"about {shares} shares at {usd} USDT"
@@ -80,7 +88,9 @@ def _buy(terms: VaultRequest, asset: Asset, prices: Prices) -> Plan | Unservable
     if terms.limit_price >= MARKET_BUY_LIMIT:
         price = highest
     else:
-        own = broker_buy_limit(terms.limit_price, terms.fee_bps, asset.tick, prices.decimals)
+        own = broker_buy_limit(
+            terms.limit_price, terms.fee_bps, asset.tick, prices.decimals, prices.ratio
+        )
         price = min(own, highest)
     if price <= 0:
         return Unservable(Reason.LIMIT_UNREACHABLE, "after the fee the limit is below one tick")
@@ -102,9 +112,11 @@ def _sell(terms: VaultRequest, asset: Asset, prices: Prices) -> Plan | Unservabl
     if terms.limit_price <= MARKET_SELL_LIMIT:
         price = lowest
     else:
-        own = broker_sell_limit(terms.limit_price, terms.fee_bps, asset.tick, prices.decimals)
+        own = broker_sell_limit(
+            terms.limit_price, terms.fee_bps, asset.tick, prices.decimals, prices.ratio
+        )
         price = max(own, lowest)
-    quantity: int = whole_shares(terms.amount)
+    quantity: int = whole_shares(terms.amount, prices.ratio)
     quantity -= quantity % asset.lot
     if quantity < 1:
         return Unservable(Reason.TOO_SMALL, f"{terms.amount} units are less than one whole share")

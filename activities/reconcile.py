@@ -39,12 +39,13 @@ from models.drafts import Observation
 from models.errors import Conflict
 from models.invariants import (
     ended_once,
+    left_over,
     money_holds,
     orders_claimed,
     position_gap,
 )
 from models.messages import ReconcileResult
-from models.money import shares_to_units
+from models.money import units_burned
 from models.order import TERMINAL_STATUSES, Stage
 from models.records import Finding, HousePosition, ItemState
 from models.requests import OrderRequest, VaultStatus, order_workflow_id
@@ -217,9 +218,13 @@ class ReconcileActivities:
         for symbol, supply in view.supply.items():
             if view.positions is None:
                 return
+            ratio = view.ratios.get(symbol)
+            if ratio is None:
+                continue
             held = view.positions.get(symbol, 0)
-            gap = position_gap(symbol, view.cases, supply, held, view.house)
-            if abs(gap) > shares_to_units(view.unsure.get(symbol, 0)):
+            gap = position_gap(symbol, view.cases, supply, held, view.house, ratio)
+            unsure = units_burned(view.unsure.get(symbol, 0), ratio)
+            if not -unsure <= gap <= unsure + left_over(ratio):
                 detail = f"the broker holds {gap} token units more than tokens and fills explain"
                 yield Observation(f"position:{symbol}", POSITION, detail)
 
@@ -240,6 +245,9 @@ class ReconcileActivities:
                 cause=one.cause,
                 broker_order_id=one.broker_order_id,
                 request_id=one.request_id,
+                shares_numerator=one.ratio.numerator,
+                shares_denominator=one.ratio.denominator,
+                split_epoch=one.ratio.epoch,
                 created_at=utc_now(),
             )
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,11 @@ from models.errors import SourceUnavailable
 from models.order import Order
 from models.records import ClaimState, HousePosition, ItemState
 from models.requests import BlockRef, VaultRequest, VaultStatus, parse_remark
+from models.splits import SharesPerToken
 
 if TYPE_CHECKING:
     from activities.finality import Finality
+    from activities.splitting import Splitting
     from clients.agreeing import AgreeingVault
     from clients.broker import BrokerClient
     from clients.gateway import WorkflowGateway
@@ -36,7 +38,8 @@ class View:
     """One look at everything. positions None: the broker could not be asked.
 
     unsure: whole shares by symbol that may be on either side of the comparison just now.
-    book_read_at: when the newest complete read of the broker's book began, naive UTC.
+    book_read_at: when the newest complete read of the broker's book began, naive UTC. ratios:
+    shares per token by symbol; absent around a split, when broker and chain may differ.
     """
 
     head: BlockRef
@@ -50,6 +53,7 @@ class View:
     house: Sequence[HousePosition]
     unsure: Mapping[str, int]
     book_read_at: datetime | None
+    ratios: Mapping[str, SharesPerToken]
 
 
 class ReconcileReader:
@@ -66,6 +70,7 @@ class ReconcileReader:
         *,
         finality: Finality,
         window: timedelta,
+        splitting: Splitting,
         book_lag: timedelta = timedelta(seconds=15),
     ) -> None:
         """window: how far back ended requests and orders are compared, beyond finality.
@@ -81,6 +86,7 @@ class ReconcileReader:
         self._window = window
         self._book_lag = book_lag
         self._finality = finality
+        self._splitting = splitting
         self._index = RequestIndex(vault)
 
     async def read(self) -> View:
@@ -100,7 +106,9 @@ class ReconcileReader:
             chain_id, vault, ids | {r.request_id for r in requests} | set(named)
         )
         orders |= {order.order_id: order for order in records.orders}
+        ratios, calm = await self._ratios(head)
         cases = await self._cases(requests, records, list(orders.values()), head, final)
+        cases = [replace(case, ratio=ratios.get(case.symbol, case.ratio)) for case in cases]
         snapshot = await self._store.book.latest_snapshot()
         return View(
             head=head,
@@ -114,7 +122,18 @@ class ReconcileReader:
             house=await self._store.house.unresolved(),
             unsure=await self._unsure(cases),
             book_read_at=snapshot.begun_at if snapshot is not None else None,
+            ratios={symbol: ratio for symbol, ratio in ratios.items() if symbol in calm},
         )
+
+    async def _ratios(self, at: BlockRef) -> tuple[dict[str, SharesPerToken], set[str]]:
+        """Shares per token by symbol, and which symbols have no split near."""
+        ratios: dict[str, SharesPerToken] = {}
+        calm: set[str] = set()
+        for asset in self._assets.assets:
+            ratios[asset.symbol] = await self._splitting.ratio(asset.token, at)
+            if not await self._splitting.near(asset.token, at):
+                calm.add(asset.symbol)
+        return ratios, calm
 
     async def _positions(self) -> dict[str, int] | None:
         try:

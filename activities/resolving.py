@@ -12,10 +12,11 @@ from activities.rows import show
 from models.broker import BrokerOrder
 from models.drafts import AuditDraft
 from models.messages import PlaceOrderInput, Resolution, ResolveInput, ResolveResult
-from models.money import shares_to_units
+from models.money import units_burned, units_minted
 from models.order import OrderStatus, Stage
 from models.records import ClaimState, Placement
-from models.requests import remark_of
+from models.requests import Side, remark_of
+from models.splits import ONE_TO_ONE
 
 if TYPE_CHECKING:
     from clients.store.store import Store
@@ -86,7 +87,7 @@ async def record_placed(
 ) -> None:
     """Claim, book and row say that the broker holds this order. Harmless to repeat."""
     request = message.request
-    await store.placements.mark(
+    claim = await store.placements.mark(
         request.request_id,
         message.attempt,
         ClaimState.PLACED,
@@ -94,6 +95,7 @@ async def record_placed(
         now=utc_now(),
     )
     await store.book.apply([order], utc_now())
+    convert = units_minted if order.side is Side.BUY else units_burned
     await show(
         store,
         request,
@@ -105,7 +107,7 @@ async def record_placed(
             "attempt": message.attempt,
             "futu_order_id": order.order_id,
             "futu_order_status": order.vendor_status,
-            "quantity": shares_to_units(order.quantity),
+            "quantity": convert(order.quantity, claim.ratio or ONE_TO_ONE),
         },
         audit=AuditDraft(
             event_key=f"placed:{order.remark}",

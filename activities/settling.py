@@ -1,19 +1,22 @@
 """What a request comes to, computed once from its claims and the broker's book. Pure."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.messages import EnqueueInput
-from models.money import buy_settlement, sell_settlement, shares_to_units, whole_shares
+from models.money import settlement_of, units_burned, units_minted
 from models.order import REFUND_CODES
 from models.records import ClaimState, ItemKind, Placement, SettlementItem
 from models.requests import Side, VaultRequest, order_workflow_id
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,21 @@ class Decline:
 
 @dataclass(frozen=True)
 class _Fill:
-    quantity: int
-    average_price: Decimal
-    fill_hash: str
+    """units: of the token, each attempt at its own shares per token. cost: dollars."""
+
+    quantity: int = 0
+    units: int = 0
+    cost: Decimal = Decimal(0)
+    fill_hash: str = ""
+
+    def plus(self, shares: int, price: Decimal, side: Side, ratio: SharesPerToken) -> _Fill:
+        """With so many shares more."""
+        convert = units_minted if side is Side.BUY else units_burned
+        return _Fill(
+            quantity=self.quantity + shares,
+            units=self.units + convert(shares, ratio),
+            cost=self.cost + price * shares,
+        )
 
 
 def settlement_item(
@@ -52,8 +67,7 @@ def settlement_item(
             return Decline("the book shows no fill yet")
         reason_code = REFUND_CODES[message.reason]
         return _item(ItemKind.REFUND, terms, now, reason_code=reason_code)
-    compute = buy_settlement if terms.side is Side.BUY else sell_settlement
-    amounts = compute(fill.quantity, fill.average_price, terms.fee_bps, decimals)
+    amounts = settlement_of(terms.side, fill.cost, fill.units, terms.fee_bps, decimals)
     return _item(
         ItemKind.SETTLE,
         terms,
@@ -62,8 +76,8 @@ def settlement_item(
         out=amounts.out,
         fee=amounts.fee,
         fill_hash=fill.fill_hash,
-        filled=shares_to_units(fill.quantity),
-        average_price=fill.average_price,
+        filled=fill.units,
+        average_price=fill.cost / fill.quantity,
     )
 
 
@@ -81,6 +95,8 @@ def _doubt(claims: Sequence[Placement], orders: Sequence[BrokerOrder]) -> str:
             return f"attempt {claim.attempt} was claimed and its outcome is not known"
         if claim.state is ClaimState.PLACED and order is None:
             return f"attempt {claim.attempt} is placed but not in the book yet"
+        if claim.ratio is None and order is not None and order.filled > 0:
+            return f"how many shares a token was for order {order.order_id} is not known"
     return ""
 
 
@@ -93,40 +109,39 @@ def _fill(
         (order for order in orders if order.filled > 0 and order.remark in attempts),
         key=lambda order: attempts[order.remark].attempt,
     )
-    quantity, cost = 0, Decimal(0)
+    total = _Fill()
     for order in filled:
-        asked = min(order.filled, attempts[order.remark].quantity)
-        part = _fitting(asked, order.average_price, quantity, cost, terms, decimals)
-        quantity, cost = quantity + part, cost + part * order.average_price
-    if not quantity:
-        return _Fill(0, Decimal(0), "")
+        claim = attempts[order.remark]
+        asked = min(order.filled, claim.quantity)
+        total = _fitting(asked, order.average_price, total, claim, terms, decimals)
+    if not total.quantity:
+        return _Fill()
     evidence = [[order.order_id, order.filled, str(order.average_price)] for order in filled]
     digest = hashlib.sha256(json.dumps(evidence, separators=(",", ":")).encode()).hexdigest()
-    return _Fill(quantity, cost / quantity, f"0x{digest}")
+    return replace(total, fill_hash=f"0x{digest}")
 
 
 def _fitting(
     asked: int,
     price: Decimal,
-    quantity: int,
-    cost: Decimal,
+    before: _Fill,
+    claim: Placement,
     terms: VaultRequest,
     decimals: int,
-) -> int:
-    """Most shares of one fill that the escrow still covers beside what is counted already."""
+) -> _Fill:
+    """With the most shares of one fill that the escrow still covers beside what is counted."""
+    ratio = claim.ratio or ONE_TO_ONE
 
     def fits(part: int) -> bool:
-        total = quantity + part
-        if terms.side is Side.SELL:
-            return total <= whole_shares(terms.amount)
-        average = (cost + part * price) / total
-        return buy_settlement(total, average, terms.fee_bps, decimals).taken <= terms.amount
+        fill = before.plus(part, price, terms.side, ratio)
+        amounts = settlement_of(terms.side, fill.cost, fill.units, terms.fee_bps, decimals)
+        return amounts.taken <= terms.amount
 
     low, high = 0, asked
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    return before.plus(low, price, terms.side, ratio) if low else before
 
 
 def _item(kind: ItemKind, terms: VaultRequest, now: datetime, **amounts: Any) -> SettlementItem:

@@ -18,6 +18,7 @@ from clients.futu_maps import STATUSES
 from clients.rpc import Rpc
 from clients.sender import vault_events
 from clients.shares import ShareReader
+from clients.splits import SplitReader
 from clients.store.store import Store
 from clients.vault import VAULT, VaultClient
 from models.broker import BrokerOrder
@@ -35,6 +36,7 @@ from models.invariants import (
 from models.order import TERMINAL_STATUSES
 from models.records import HousePosition, Placement
 from models.requests import BlockRef, Side, VaultStatus, parse_remark
+from models.splits import SharesPerToken
 from simulators.opend.control import SimulatorControl, VenueOrder
 
 NAMES: Mapping[int, str] = {
@@ -178,11 +180,12 @@ class _Reader:
             items=records.items,
             claims=records.claims,
             orders=[broker_order(order) for order in orders],
+            ratios=(ratios := await self._ratios(at)),
         )
         world = await self._world(cases, positions, at, records)
         trail = await self._trail()
         return Truth(
-            world=replace(world, pauses=recorded_pauses(trail.entries)),
+            world=replace(world, pauses=recorded_pauses(trail.entries), ratios=ratios),
             arrived=arrived,
             trail=trail,
             unended=sum(status is VaultStatus.OPEN for status in statuses.values()),
@@ -214,6 +217,15 @@ class _Reader:
             begun=begun_of(records.claims),
             money_decimals=_DECIMALS,
         )
+
+    async def _ratios(self, at: BlockRef) -> dict[str, SharesPerToken]:
+        """Shares per token by symbol, by the feed that the vault itself lists."""
+        splits, found = SplitReader(self._rpc), dict[str, SharesPerToken]()
+        for symbol, token in self._stack.chain.shares.items():
+            listed = await self._vault.asset(token, at)
+            if listed is not None:
+                found[symbol] = await splits.ratio(listed.feed, at)
+        return found
 
     async def _house(self, cases: Iterable[Case]) -> list[HousePosition]:
         """Open positions, and resolved ones of orders that are known."""

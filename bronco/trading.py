@@ -212,6 +212,10 @@ class OrderSettings(Section):
         50, description="USDT further than this from one dollar holds everything, basis points"
     )
 
+    split_margin_seconds: Seconds = Field(
+        3600.0,
+        description="nothing is placed or left working this long before a share split, seconds",
+    )
     approval_lifetime_seconds: PositiveInt = Field(
         259_200, description="how long an approver's signature counts at least, seconds"
     )

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 from models.broker import BrokerOrder, BrokerStatus
-from models.money import whole_shares
+from models.money import shares_minted, units_burned, units_minted, whole_shares
 from models.order import Order
 from models.records import ClaimState, HousePosition, ItemKind, Placement, SettlementItem
 from models.requests import Side, VaultRequest, VaultStatus, parse_remark
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 FOREIGN = "FOREIGN"
 """Cause of a house position from an order that no claim allowed."""
@@ -20,7 +21,8 @@ FOREIGN = "FOREIGN"
 class Case:
     """One request: the vault's word, our rows, our claims, the broker's orders.
 
-    status NONE: the vault has no such request. terms: None where they were not read.
+    status NONE: the vault has no such request. terms: None where they were not read. ratio: shares
+    per token now, for orders of which nobody knows what it was when they were placed.
     """
 
     request_id: str
@@ -31,6 +33,22 @@ class Case:
     claims: tuple[Placement, ...] = ()
     orders: tuple[BrokerOrder, ...] = ()
     asked: bool = True
+    ratio: SharesPerToken = ONE_TO_ONE
+
+    def ratio_of(self, order: BrokerOrder) -> SharesPerToken:
+        """Shares per token of what an order fills: as its claim froze it."""
+        claim = self.claim_of(order)
+        return (claim.ratio if claim is not None else None) or self.ratio
+
+    def units_of(self, shares: int, ratio: SharesPerToken) -> int:
+        """Token units that shares mint (buy) or burn (redeem)."""
+        convert = units_minted if self.side is Side.BUY else units_burned
+        return convert(shares, ratio)
+
+    def shares_of(self, units: int, ratio: SharesPerToken) -> int:
+        """The shares that `units_of` gives these units for."""
+        convert = shares_minted if self.side is Side.BUY else whole_shares
+        return convert(units, ratio)
 
     def claim_of(self, order: BrokerOrder) -> Placement | None:
         """The claim that allowed an order; a burnt one allowed nothing."""
@@ -43,11 +61,11 @@ class Case:
         return sum(order.filled for order in self.orders)
 
     @property
-    def item_shares(self) -> int:
-        """Whole shares that its item mints (buy) or burns (redeem); 0 without one that settles."""
+    def item_units(self) -> int:
+        """Token units that its item mints (buy) or burns (redeem); 0 without one that settles."""
         if self.item is None or self.item.kind is ItemKind.REFUND:
             return 0
-        return whole_shares(self.item.out if self.side is Side.BUY else self.item.taken)
+        return self.item.out if self.side is Side.BUY else self.item.taken
 
     @property
     def side(self) -> Side:
@@ -69,32 +87,39 @@ class Case:
 
     @property
     def claimable(self) -> int:
-        """Whole shares of its fills that it can still be given, or was given.
+        """Token units of its fills that it can still be given, or was given.
 
         An item is for ever: what was filled after it was written is not the request's any more.
         """
         if self.status is VaultStatus.SETTLED:
-            return self.item_shares
+            return self.item_units
         if self.status is not VaultStatus.OPEN:
             return 0
         if self.item is not None:
-            return self.item_shares
-        claimed = ((order.filled, self.claim_of(order)) for order in self.orders)
-        return sum(min(filled, claim.quantity) for filled, claim in claimed if claim is not None)
+            return self.item_units
+        claimed = ((order, self.claim_of(order)) for order in self.orders)
+        return sum(
+            self.units_of(min(order.filled, claim.quantity), self.ratio_of(order))
+            for order, claim in claimed
+            if claim is not None
+        )
 
     @property
     def unsettled(self) -> int:
-        """Whole shares traded for it that the vault has not minted or burned yet."""
+        """Token units of what was traded for it, not minted or burned by the vault yet."""
         return self.claimable if self.status is VaultStatus.OPEN else 0
 
     @property
     def strangely_settled(self) -> bool:
         """The vault settled it, but not with an item of ours."""
-        return self.status is VaultStatus.SETTLED and not self.item_shares
+        return self.status is VaultStatus.SETTLED and not self.item_units
 
 
 class HouseDue(NamedTuple):
-    """What the house holds of one broker order. quantity and cost are signed: sold = negative."""
+    """What the house holds of one broker order. quantity and cost are signed: sold = negative.
+
+    ratio: shares per token of the quantity.
+    """
 
     broker_order_id: str
     request_id: str
@@ -102,6 +127,7 @@ class HouseDue(NamedTuple):
     cause: str
     quantity: int
     cost: Decimal
+    ratio: SharesPerToken = ONE_TO_ONE
 
 
 def house_due(case: Case) -> list[HouseDue]:
@@ -112,13 +138,15 @@ def house_due(case: Case) -> list[HouseDue]:
     due: list[HouseDue] = []
     for order in sorted(case.orders, key=_attempt):
         claim = case.claim_of(order)
-        kept = 0 if claim is None else min(order.filled, left)
-        left -= kept
+        ratio = case.ratio_of(order)
+        kept = 0 if claim is None else min(order.filled, case.shares_of(left, ratio))
+        left = max(0, left - case.units_of(kept, ratio))
         if order.filled > kept:
             due.append(_due(case, order, _cause(case, order, claim), order.filled - kept))
     busted = [order for order in case.orders if order.status is BrokerStatus.FILL_CANCELLED]
-    if left and busted:
-        due.append(_due(case, busted[-1], "FILL_CANCELLED", -left))
+    lost = case.shares_of(left, case.ratio_of(busted[-1])) if busted else 0
+    if lost:
+        due.append(_due(case, busted[-1], "FILL_CANCELLED", -lost))
     return due
 
 
@@ -137,7 +165,10 @@ def _due(case: Case, order: BrokerOrder, cause: str, shares: int) -> HouseDue:
     price = order.average_price
     if cause == "FILL_CANCELLED" and case.item is not None:
         price = case.item.average_price
-    return HouseDue(order.order_id, case.request_id, order.symbol, cause, signed, signed * price)
+    return HouseDue(
+        *(order.order_id, case.request_id, order.symbol, cause, signed, signed * price),
+        case.ratio_of(order),
+    )
 
 
 def house_missing(
@@ -172,8 +203,12 @@ def make_cases(
     items: Iterable[SettlementItem] = (),
     claims: Iterable[Placement] = (),
     orders: Iterable[BrokerOrder] = (),
+    ratios: Mapping[str, SharesPerToken] | None = None,
 ) -> list[Case]:
-    """One case per request that any source names; orders without our remark belong to nobody."""
+    """One case per request that any source names; orders without our remark belong to nobody.
+
+    ratios: shares per token now, by symbol; one where nothing else is said.
+    """
     terms_of = {one.request_id.lower(): one for one in terms}
     row_of = {row.request_id.lower(): row for row in rows}
     item_of = {item.request_id.lower(): item for item in items}
@@ -186,7 +221,7 @@ def make_cases(
         if ours is not None:
             orders_of[ours[0]].append(order)
     known = {request_id.lower(): status for request_id, status in statuses.items()}
-    return [
+    cases = [
         Case(
             request_id=request_id,
             status=known.get(request_id, VaultStatus.NONE),
@@ -199,6 +234,8 @@ def make_cases(
         )
         for request_id in sorted({*known, *terms_of, *row_of, *item_of, *claims_of, *orders_of})
     ]
+    now = ratios or {}
+    return [replace(case, ratio=now.get(case.symbol, ONE_TO_ONE)) for case in cases]
 
 
 def _attempt(order: BrokerOrder) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from models.broker import BrokerOrder
 from models.order import Order, OrderStatus, Stage
 from models.records import Placement, SettlementItem
 from models.requests import Side
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ class ClaimDraft:
     (SELL). may_cross: whether an own working order of the other side at a crossing price is let
     pass. book_since: nothing is claimed unless a complete read of the broker's book began after
     this; None = not asked for. A database that was lost or restored learns there what it forgot.
+    ratio: shares per token now, kept with the claim for whatever it fills.
     """
 
     request_id: str
@@ -92,6 +94,7 @@ class ClaimDraft:
     reserved_shares: int = 0
     may_cross: bool = True
     book_since: datetime | None = None
+    ratio: SharesPerToken = ONE_TO_ONE
 
 
 @dataclass(frozen=True, slots=True)

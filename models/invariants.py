@@ -1,7 +1,7 @@
 """The invariants of DESIGN.md ("Proof"), computed from plain data: what breaks one, and where.
 
 1 every request ended exactly once, or is open and accounted for
-2 share supply + bought, not minted - sold, not burned = broker position - house
+2 token supply + bought, not minted - sold, not burned = (broker position - house) in tokens
 3 vault USDT = escrow + claimable + free, and what is owed is known
 4 no broker order without a claim, one live order per request, fills within the request
 5 no placement began while trading was paused
@@ -9,17 +9,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from math import floor
 from typing import NamedTuple
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.cases import Case
 from models.chain import VaultBooks
-from models.money import shares_to_units, usd_to_units_up
+from models.money import units_burned, units_exact, usd_to_units_up
 from models.order import OrderStatus, Stage
 from models.records import HousePosition, ItemKind, ItemState
 from models.requests import Side, VaultRequest, VaultStatus
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 ENDINGS = ("Settled", "Refunded", "Reclaimed")
 _ENDED_AS: Mapping[VaultStatus, OrderStatus] = {
@@ -27,6 +29,7 @@ _ENDED_AS: Mapping[VaultStatus, OrderStatus] = {
     VaultStatus.REFUNDED: OrderStatus.FAILED,
     VaultStatus.RECLAIMED: OrderStatus.FAILED,
 }
+LEFT_OVER = 10**9
 _UNFINISHED = frozenset({OrderStatus.PENDING, OrderStatus.EXECUTING})
 
 
@@ -58,7 +61,8 @@ class World:
 
     supply: token units by symbol. positions: whole shares by symbol. ends: the vault's Settled,
     Refunded and Reclaimed events as (event, request id). owed: what each request is owed.
-    money_decimals: of the vault's money token.
+    money_decimals: of the vault's money token. ratios: shares per token now, by symbol; 1 where
+    nothing is said.
     """
 
     cases: Sequence[Case]
@@ -71,6 +75,7 @@ class World:
     begun: Sequence[Begun] = ()
     pauses: Sequence[Pause] = ()
     money_decimals: int = 6
+    ratios: Mapping[str, SharesPerToken] = field(default_factory=dict)
 
 
 def check_all(world: World) -> list[Violation]:
@@ -78,7 +83,7 @@ def check_all(world: World) -> list[Violation]:
     terms = [case.terms for case in world.cases if case.terms is not None]
     return [
         *ended_once(world.cases, world.ends),
-        *position_holds(world.cases, world.supply, world.positions, world.house),
+        *position_holds(world.cases, world.supply, world.positions, world.house, world.ratios),
         *money_holds(world.books, terms, world.owed),
         *orders_claimed(world.cases, world.house, world.money_decimals),
         *none_begun_while_paused(world.begun, world.pauses),
@@ -126,7 +131,7 @@ def _row_problem(case: Case) -> str:
 
 
 def _item_problem(case: Case) -> str:
-    if case.status is VaultStatus.SETTLED and not case.item_shares:
+    if case.status is VaultStatus.SETTLED and not case.item_units:
         return "settled, but not by an item of ours"
     if case.item is None:
         return ""
@@ -145,14 +150,17 @@ def position_holds(
     supply: Mapping[str, int],
     positions: Mapping[str, int],
     house: Iterable[HousePosition],
+    ratios: Mapping[str, SharesPerToken] | None = None,
 ) -> list[Violation]:
-    """Tokens are backed by shares: per symbol, exactly."""
+    """Tokens are backed by shares: per symbol, exactly but for what conversions leave over."""
     booked = list(house)
     symbols = {*supply, *positions, *(row.symbol for row in booked if row.resolved_at is None)}
     found: list[Violation] = []
     for symbol in sorted(symbols):
-        gap = position_gap(symbol, cases, supply.get(symbol, 0), positions.get(symbol, 0), booked)
-        if gap:
+        ratio = (ratios or {}).get(symbol, ONE_TO_ONE)
+        held = positions.get(symbol, 0)
+        gap = position_gap(symbol, cases, supply.get(symbol, 0), held, booked, ratio)
+        if not 0 <= gap <= left_over(ratio):
             detail = f"broker minus house exceeds tokens and unsettled fills by {gap} units"
             found.append(Violation(2, symbol, detail))
     return found
@@ -164,15 +172,33 @@ def position_gap(
     supply: int,
     position: int,
     house: Iterable[HousePosition],
+    ratio: SharesPerToken = ONE_TO_ONE,
 ) -> int:
-    """Share units at the broker, the house's apart, beyond what tokens and open fills explain."""
+    """Token units at the broker, the house's apart, beyond what tokens and open fills explain.
+
+    position: whole shares now, ratio: what a token is of them now. Fills and the house's rows count
+    by their own ratio: a share from before a split is several now.
+    """
     pending = sum(
         case.unsettled if case.side is Side.BUY else -case.unsettled
         for case in cases
         if case.symbol == symbol
     )
-    own = sum(row.quantity for row in house if row.symbol == symbol and row.resolved_at is None)
-    return shares_to_units(position - own - pending) - supply
+    own = sum(
+        units_exact(row.quantity, row.ratio)
+        for row in house
+        if row.symbol == symbol and row.resolved_at is None
+    )
+    return floor(units_exact(position, ratio) - own) - pending - supply
+
+
+def left_over(ratio: SharesPerToken) -> int:
+    """Most token units that conversions may have left unminted: none before the first split.
+
+    Each fill leaves less than one unit, always to the backing. A billionth of a token is room for a
+    billion fills and still worth nothing.
+    """
+    return LEFT_OVER if ratio.epoch else 0
 
 
 # --- 3 ------------------------------------------------------------------------------------------
@@ -246,7 +272,7 @@ def _beyond_request(case: Case, booked: Mapping[str, int], money_decimals: int) 
     own = [(order, order.filled - booked.get(order.order_id, 0)) for order in case.orders]
     used: int
     if case.side is Side.SELL:
-        used = shares_to_units(sum(filled for _, filled in own))
+        used = sum(units_burned(filled, case.ratio_of(order)) for order, filled in own)
     else:
         costs = [order.average_price * filled for order, filled in own]
         used = sum(int(usd_to_units_up(cost, money_decimals)) for cost in costs)

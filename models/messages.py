@@ -208,11 +208,15 @@ class ReadOrderInput(Message):
 
 
 class ReadOrderResult(Message):
-    """The order, None when the book does not hold it yet, and the vault's word on the request."""
+    """The order, None when the book does not hold it yet, and the vault's word on the request.
+
+    outdated: it works for shares that a split has ended, or is about to end.
+    """
 
     order: BrokerOrder | None
     cancel_requested: bool = False
     status: VaultStatus = VaultStatus.OPEN
+    outdated: bool = False
 
 
 class CancelOrderInput(Message):

@@ -6,13 +6,22 @@ Units
   Shares      whole shares at the broker
   Usd         Decimal US dollars (a price, or money at the broker)
 
+One token is numerator / denominator shares (models.splits); every conversion takes the ratio that
+was in force when the order was placed, and 1:1 unless told.
+
 USD and USDT are exchanged 1:1 here; whether that may be done at all is a guard's business.
 Directions: what a user spends rounds up, what a user receives rounds down, a fee rounds down,
-a broker limit rounds to the tick in the user's favour.
+a broker limit rounds to the tick in the user's favour. Tokens minted for shares round down, tokens
+burned for shares round up, whole shares of tokens round down: less than one unit each time, and
+never out of what backs the tokens.
 """
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
 from typing import NamedTuple, NewType
+
+from models.requests import Side
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 UsdtUnits = NewType("UsdtUnits", int)
 ShareUnits = NewType("ShareUnits", int)
@@ -68,24 +77,61 @@ def units_to_usd(units: int, decimals: int) -> Usd:
 
 
 def shares_to_units(shares: int) -> ShareUnits:
-    """Whole shares as token units."""
+    """Whole tokens as units: whole shares as well, where a token is one share."""
     return ShareUnits(shares * SHARE_SCALE)
 
 
-def whole_shares(units: int) -> Shares:
+def units_minted(shares: int, ratio: SharesPerToken = ONE_TO_ONE) -> ShareUnits:
+    """Token units that bought shares are worth, rounded down."""
+    return ShareUnits(shares * SHARE_SCALE * ratio.denominator // ratio.numerator)
+
+
+def units_burned(shares: int, ratio: SharesPerToken = ONE_TO_ONE) -> ShareUnits:
+    """Token units that sold shares take, rounded up."""
+    return ShareUnits(-(-shares * SHARE_SCALE * ratio.denominator // ratio.numerator))
+
+
+def units_exact(shares: int, ratio: SharesPerToken = ONE_TO_ONE) -> Fraction:
+    """Token units that shares are worth, to compare with; nothing is rounded."""
+    return Fraction(shares * SHARE_SCALE * ratio.denominator, ratio.numerator)
+
+
+def whole_shares(units: int, ratio: SharesPerToken = ONE_TO_ONE) -> Shares:
     """Whole shares in a token amount, rounded down: the rest goes back to the user."""
-    return Shares(units // SHARE_SCALE)
+    return Shares(units * ratio.numerator // (SHARE_SCALE * ratio.denominator))
 
 
-def broker_buy_limit(limit: int, fee_bps: int, tick: Decimal, decimals: int) -> Usd:
-    """Highest tick price whose all-in cost per share stays within `limit` USDT units."""
-    net = limit * BPS // (BPS + fee_bps)
+def shares_minted(units: int, ratio: SharesPerToken = ONE_TO_ONE) -> Shares:
+    """The shares that `units_minted` gave these units for: rounded up, since that rounded down."""
+    return Shares(-(-units * ratio.numerator // (SHARE_SCALE * ratio.denominator)))
+
+
+def per_share(price: Decimal, ratio: SharesPerToken = ONE_TO_ONE) -> Usd:
+    """Dollars per share where a token has this price; to 80 digits, half-even."""
+    with localcontext() as context:
+        context.prec = _PRECISION
+        return Usd(price * ratio.denominator / ratio.numerator)
+
+
+def broker_buy_limit(
+    limit: int, fee_bps: int, tick: Decimal, decimals: int, ratio: SharesPerToken = ONE_TO_ONE
+) -> Usd:
+    """Highest tick price per share whose all-in cost stays within `limit` USDT units per token.
+
+    Measured on what one share mints, rounded down as it is: the vault checks that.
+    """
+    net = limit * units_minted(1, ratio) * BPS // (SHARE_SCALE * (BPS + fee_bps))
     return round_to_tick_down(units_to_usd(net, decimals), tick)
 
 
-def broker_sell_limit(limit: int, fee_bps: int, tick: Decimal, decimals: int) -> Usd:
-    """Lowest tick price whose proceeds per share after fee reach `limit` USDT units."""
-    gross = -(-limit * BPS // (BPS - fee_bps))
+def broker_sell_limit(
+    limit: int, fee_bps: int, tick: Decimal, decimals: int, ratio: SharesPerToken = ONE_TO_ONE
+) -> Usd:
+    """Lowest tick price per share whose proceeds after fee reach `limit` USDT units per token.
+
+    Measured on what one share burns, rounded up as it is: the vault checks that.
+    """
+    gross = -(-limit * units_burned(1, ratio) * BPS // (SHARE_SCALE * (BPS - fee_bps)))
     return round_to_tick_up(units_to_usd(gross, decimals), tick)
 
 
@@ -118,22 +164,48 @@ def affordable_shares(amount: int, price: Decimal, fee_bps: int, decimals: int) 
     return Shares(shares)
 
 
-def buy_settlement(filled: int, average_price: Decimal, fee_bps: int, decimals: int) -> Settlement:
-    """Cost of a filled buy: notional up, fee down."""
-    notional = usd_to_units_up(average_price * filled, decimals)
-    fee = notional * fee_bps // BPS
-    return Settlement(taken=notional + fee, out=shares_to_units(filled), fee=fee)
+def buy_settlement(
+    filled: int,
+    average_price: Decimal,
+    fee_bps: int,
+    decimals: int,
+    ratio: SharesPerToken = ONE_TO_ONE,
+) -> Settlement:
+    """What a buy of so many shares at that price comes to."""
+    cost = average_price * filled
+    return settlement_of(Side.BUY, cost, units_minted(filled, ratio), fee_bps, decimals)
 
 
-def sell_settlement(filled: int, average_price: Decimal, fee_bps: int, decimals: int) -> Settlement:
-    """Proceeds of a filled sell: gross down, fee down, net paid out."""
-    gross = usd_to_units_down(average_price * filled, decimals)
+def sell_settlement(
+    filled: int,
+    average_price: Decimal,
+    fee_bps: int,
+    decimals: int,
+    ratio: SharesPerToken = ONE_TO_ONE,
+) -> Settlement:
+    """What a sale of so many shares at that price comes to."""
+    cost = average_price * filled
+    return settlement_of(Side.SELL, cost, units_burned(filled, ratio), fee_bps, decimals)
+
+
+def settlement_of(
+    side: Side, dollars: Decimal, units: int, fee_bps: int, decimals: int
+) -> Settlement:
+    """What fills come to that moved so many dollars and token units.
+
+    Buy: notional up, fee down. Sell: gross down, fee down, net paid out.
+    """
+    if side is Side.BUY:
+        notional = usd_to_units_up(dollars, decimals)
+        fee = notional * fee_bps // BPS
+        return Settlement(taken=notional + fee, out=units, fee=fee)
+    gross = usd_to_units_down(dollars, decimals)
     fee = gross * fee_bps // BPS
-    return Settlement(taken=shares_to_units(filled), out=gross - fee, fee=fee)
+    return Settlement(taken=units, out=gross - fee, fee=fee)
 
 
 def value_units_up(share_units: int, price: int) -> UsdtUnits:
-    """Share units at a price (USDT units per whole share), rounded up (what is at stake)."""
+    """Share units at a price (USDT units per token), rounded up (what is at stake)."""
     return UsdtUnits(-(-share_units * price // SHARE_SCALE))
 
 

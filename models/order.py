@@ -99,6 +99,7 @@ class Reason(StrEnum):
     RECLAIMED = "RECLAIMED"
     ORPHANED = "ORPHANED"
     OPERATOR = "OPERATOR"
+    SPLIT = "SPLIT"
 
 
 REFUND_CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(Reason)}

@@ -17,6 +17,7 @@ from models.columns import (
     time_column,
 )
 from models.requests import Side
+from models.splits import SharesPerToken
 
 
 class ClaimState(StrEnum):
@@ -37,6 +38,8 @@ class Placement(SQLModel, table=True):
 
     reserved_*: what rule six set aside (USDT units of the vault's free money, dollars of broker
     cash, whole shares of the position) until `released_at`. send_by: nothing is sent after it.
+    shares_*, split_epoch: shares per token when it was claimed, for whatever it fills; a numerator
+    of 0 where the claim was lost and only the broker's order is left.
     """
 
     __tablename__ = "placements"
@@ -60,6 +63,9 @@ class Placement(SQLModel, table=True):
     reserved_payout: int = Field(default=0, sa_column=amount_column())
     reserved_cash: Decimal = Field(default=Decimal(0), sa_column=price_column())
     reserved_shares: int = Field(default=0, sa_type=BigInteger)
+    shares_numerator: int = Field(default=1, sa_type=BigInteger)
+    shares_denominator: int = Field(default=1, sa_type=BigInteger)
+    split_epoch: int = 0
     send_by: datetime = Field(sa_column=time_column())
     created_at: datetime = Field(sa_column=time_column())
     released_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
@@ -68,6 +74,11 @@ class Placement(SQLModel, table=True):
     def granted(self) -> bool:
         """Whether it ever was a right to send: one burnt before anybody claimed it never was."""
         return self.quantity > 0
+
+    @property
+    def ratio(self) -> SharesPerToken | None:
+        """Shares per token of what it fills; None where that was lost."""
+        return _ratio_of(self)
 
 
 class BrokerOrderRow(SQLModel, table=True):
@@ -219,7 +230,8 @@ class HousePosition(SQLModel, table=True):
     """Shares that no open request may claim. quantity is signed (sold = negative).
 
     cause: LATE_FILL, OVER_FILL, FILL_CANCELLED, RECLAIMED, ORPHANED, FOREIGN. One row per
-    (broker order, cause); open until an operator resolves it.
+    (broker order, cause); open until an operator resolves it. shares_*, split_epoch: shares per
+    token when they were filled; after a split the same row is worth more or fewer shares.
     """
 
     __tablename__ = "house_positions"
@@ -235,9 +247,27 @@ class HousePosition(SQLModel, table=True):
     cause: str = Field(max_length=32)
     broker_order_id: str = Field(max_length=64)
     request_id: str = Field(default="", max_length=66)
+    shares_numerator: int = Field(default=1, sa_type=BigInteger)
+    shares_denominator: int = Field(default=1, sa_type=BigInteger)
+    split_epoch: int = 0
     resolution: str = Field(default="", max_length=255)
     created_at: datetime = Field(sa_column=time_column())
     resolved_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
+
+    @property
+    def ratio(self) -> SharesPerToken:
+        """Shares per token of its quantity."""
+        return _ratio_of(self) or SharesPerToken()
+
+
+def _ratio_of(row: Placement | HousePosition) -> SharesPerToken | None:
+    if not row.shares_numerator:
+        return None
+    return SharesPerToken(
+        numerator=row.shares_numerator,
+        denominator=row.shares_denominator,
+        epoch=row.split_epoch,
+    )
 
 
 class HoldRow(SQLModel, table=True):

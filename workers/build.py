@@ -26,6 +26,7 @@ from activities.reconcile_view import ReconcileReader
 from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
+from activities.splitting import Splitting
 from activities.sweep import SweepActivities
 from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
@@ -104,6 +105,7 @@ def _orders(clients: Clients) -> Worker:
         settings.chain.asset_book,
         policy=settings.orders.policy,
         confirming=_confirming(clients),
+        splitting=_splitting(clients),
     )
     approvals = ApprovalActivities(
         clients.vault,
@@ -197,6 +199,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         finality=_finality(clients),
         window=_RECONCILE_WINDOW,
+        splitting=_splitting(clients),
     )
     return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
 
@@ -245,6 +248,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         usdt_heartbeat=chain.usdt_heartbeat_seconds,
         signed_shares=signs.max_shares,
         signed_usdt=signs.max_usdt * 10**signs.usdt_decimals,
+        split_margin=orders.split_margin_seconds,
     )
     return Guards(
         clients.vault,
@@ -255,7 +259,13 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         limits,
         clients.sender,
         _confirming(clients),
+        clients.splits,
     )
+
+
+def _splitting(clients: Clients) -> Splitting:
+    margin = clients.settings.orders.split_margin_seconds
+    return Splitting(clients.vault, clients.splits, margin=margin)
 
 
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:

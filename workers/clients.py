@@ -27,6 +27,7 @@ from clients.rpc import Rpc
 from clients.sender import ChainSender
 from clients.shares import ShareReader
 from clients.signer import RemoteSigner
+from clients.splits import SplitReader
 from clients.store.store import Store
 from clients.vault import VaultClient
 from models.errors import ConfigurationError, SourceUnavailable
@@ -45,6 +46,7 @@ class Clients:
     signer: Signer
     oracle: OracleClient
     shares: ShareReader
+    splits: SplitReader
     store: Store
     flags: Flags
     gateway: WorkflowGateway
@@ -92,6 +94,7 @@ async def open_clients(
             signer=signer,
             oracle=OracleClient(vault.rpc),
             shares=ShareReader(vault.rpc),
+            splits=SplitReader(vault.rpc),
             store=store,
             flags=flags,
             gateway=gateway,

@@ -20,6 +20,7 @@ class OrderFollow:
         self._steps = steps
         self._state = steps.state
         self._status = VaultStatus.OPEN
+        self._outdated = False
 
     @property
     def moot(self) -> bool:
@@ -54,6 +55,7 @@ class OrderFollow:
             lambda: workflow.execute_activity_method(OrderActivities.read_order, message, **ASK)
         )
         self._status = seen.status
+        self._outdated = seen.outdated
         return seen
 
     async def _take_book(self) -> None:
@@ -70,6 +72,8 @@ class OrderFollow:
             return Reason.RECLAIMED
         if self._state.cancel_wanted:
             return Reason.USER_CANCELLED
+        if self._outdated:
+            return Reason.SPLIT
         if self._state.expired():
             return Reason.DEADLINE
         return Reason.NOT_FILLED if workflow.time() >= give_up_at else Reason.NONE

@@ -247,9 +247,9 @@ class OrderTrade:
         words = f"order {order.order_id} ended without a fill"
         if self._following.moot:
             return Decision(None, why, words)
-        if why not in (Reason.NONE, Reason.ORPHANED):
+        if why not in (Reason.NONE, Reason.ORPHANED, Reason.SPLIT):
             return Decision(ItemKind.REFUND, why, words)
-        # The day's end, an operator, or a request that vanished and is back: back to the gate.
+        # The day's end, a split, an operator, or a request that is back: back to the gate.
         if not self._looking_back:
             self._unfilled += 1
             self.steps.renew()

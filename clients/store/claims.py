@@ -42,6 +42,7 @@ def find_claim(
         state=ClaimState.PLACED,
         detail="found at the broker; its claim was lost",
         broker_order_id=order.order_id,
+        shares_numerator=0,
         send_by=now,
         created_at=now,
     )
@@ -54,6 +55,7 @@ def _placed_after_all(
     """A burnt attempt whose order the broker holds: the store that burnt it had lost its claim."""
     row.state, row.detail = ClaimState.PLACED, "found at the broker; it was taken for never sent"
     row.quantity, row.price = order.quantity, order.price
+    row.shares_numerator = 0
     row.broker_order_id, row.released_at = order.order_id, None
     record_claim(session, row, now)
     return row
@@ -73,6 +75,9 @@ def claim_of(draft: ClaimDraft, now: datetime) -> Placement:
         reserved_payout=draft.reserved_payout,
         reserved_cash=plain_decimal(draft.reserved_cash),
         reserved_shares=draft.reserved_shares,
+        shares_numerator=draft.ratio.numerator,
+        shares_denominator=draft.ratio.denominator,
+        split_epoch=draft.ratio.epoch,
         send_by=naive_utc(draft.send_by),
         created_at=now,
     )
@@ -94,6 +99,7 @@ def record_claim(session: Session, row: Placement, now: datetime) -> None:
         "quantity": row.quantity,
         "price": row.price,
         "broker_order_id": row.broker_order_id,
+        "shares_per_token": f"{row.shares_numerator}/{row.shares_denominator}",
         "detail": row.detail,
     }
     action = f"placement.{row.state.lower()}"

@@ -71,6 +71,20 @@ class Account:
         if not position.quantity:
             del self.positions[code]
 
+    def split(self, code: str, numerator: int, denominator: int) -> int:
+        """Turns each `denominator` shares into `numerator`; how many are left over.
+
+        What is left over is gone: a broker pays it out in cash, later.
+        """
+        position = self.positions.get(code)
+        if position is None:
+            return 0
+        whole, rest = divmod(abs(position.quantity) * numerator, denominator)
+        position.quantity = whole if position.quantity > 0 else -whole
+        if not position.quantity:
+            del self.positions[code]
+        return rest
+
     def market_value(self, prices: Mapping[str, Decimal]) -> Decimal:
         """Positions at last prices; shorts count negative."""
         return sum((p.quantity * prices[c] for c, p in self.positions.items()), Decimal(0))

@@ -127,6 +127,11 @@ class SimulatorControl:
         """open, closed or auto."""
         await self.call("set_market", state=state)
 
+    async def split(self, code: str, numerator: int, denominator: int = 1) -> int:
+        """Turns each `denominator` shares into `numerator`; how many working orders it ended."""
+        answer = await self.call("split", code=code, numerator=numerator, denominator=denominator)
+        return int(answer["ended"])
+
     async def set_halt(self, code: str, on: bool = True) -> None:
         """Stops or resumes trading of one symbol."""
         await self.call("set_halt", code=code, on=on)

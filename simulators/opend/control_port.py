@@ -96,6 +96,12 @@ class ControlPort:
         self._venue.set_session(SESSION_WORDS[state])
         return {}
 
+    async def on_split(self, code: str, numerator: int, denominator: int = 1) -> Answer:
+        """Each `denominator` shares become `numerator`: working orders end, prices follow."""
+        ended = self._venue.split(code, int(numerator), int(denominator))
+        self._gateway.push_quotes()
+        return {"ended": ended}
+
     async def on_set_halt(self, code: str, on: bool = True) -> Answer:
         """Stops or resumes trading of one symbol."""
         self._venue.set_halt(code, on)

@@ -113,6 +113,14 @@ class MarketData:
         stock.base, stock.pinned = price, pin
         self._trade(stock, price)
 
+    def split(self, code: str, numerator: int, denominator: int) -> None:
+        """Prices of one symbol in new shares, each to the nearest tick."""
+        stock = self.stock(code)
+        for name in ("last", "base", "open", "high", "low", "previous_close"):
+            price: Decimal = getattr(stock, name) * denominator / numerator
+            tick = self.tick(price)
+            setattr(stock, name, max(tick, (price / tick).quantize(Decimal(1)) * tick))
+
     def record(self, code: str, shares: int, price: Decimal) -> None:
         """Adds an execution to the day's volume."""
         stock = self.stock(code)

@@ -22,6 +22,7 @@ from simulators.opend.session import Session
 
 Schedule = Callable[[float, Callable[[], None]], object]  # delay in seconds, what then
 EXPIRED = "The DAY order expired at the end of its day."
+SPLIT = "The order was of shares from before a split."
 
 
 class Matcher:
@@ -88,6 +89,13 @@ class Matcher:
         live = [o for o in self._book.working() if o.status is not Status.WAITING_SUBMIT]
         for order in live:
             self._cancelled(order, EXPIRED)
+        return len(live)
+
+    def drop(self, code: str) -> int:
+        """Ends every order of one symbol that could still fill; how many there were."""
+        live = self._book.working(code=code)
+        for order in live:
+            self._cancelled(order, SPLIT)
         return len(live)
 
     def release(self) -> None:

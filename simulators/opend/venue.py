@@ -131,6 +131,26 @@ class Venue:
         self.market.stock(code).halted = halted
         self.matcher.wake(code)
 
+    def split(self, code: str, numerator: int, denominator: int) -> int:
+        """Each `denominator` shares of a symbol become `numerator`; how many orders it ended.
+
+        What is working ends as at the end of the day. Holdings and prices move, fills stay as they
+        were: they tell of shares of their time.
+
+        Raises:
+            Rejected: the symbol is not listed, or a number is not positive.
+        """
+        if min(numerator, denominator) < 1:
+            raise Rejected(f"A split of {numerator} for {denominator} shares is none.")
+        self.market.stock(code)
+        ended = self.matcher.drop(code)
+        for account in self.book.accounts.values():
+            account.split(code, numerator, denominator)
+            self.book.set_account(account)
+        self.market.split(code, numerator, denominator)
+        self.matcher.wake(code)
+        return ended
+
     def step_prices(self) -> None:
         """One step of every path."""
         for code in self.market.codes:

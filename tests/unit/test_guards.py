@@ -23,6 +23,7 @@ from models.messages import PlaceOrderInput, PlaceOutcome
 from models.money import Usd
 from models.order import Reason
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
+from models.splits import SharesPerToken, SplitState
 from tests.builders import (
     OWNER,
     SYMBOL,
@@ -75,6 +76,7 @@ class Market(FakeVault):
         self.cash, self.working_buys = Decimal(100_000), Decimal(0)
         self.held = [Position(symbol=SYMBOL, quantity=100, sellable=100)]
         self.taken = Headroom(payout=0, cash=Decimal(0), shares=0)
+        self.splits = SplitState(SharesPerToken(), None, priced_epoch=0, settled_epoch=0)
         self.broken: dict[str, Exception] = {}
         self.asked: list[str] = []
 
@@ -98,6 +100,10 @@ class Market(FakeVault):
     async def price(self, feed: str, *, heartbeat_seconds: int, at: BlockRef) -> FeedPrice:
         self._ask("peg" if feed == PEG else "feed")
         return FeedPrice(usd=Usd(self.prices[feed]), round_id=1, updated_at=0, block=at)
+
+    async def state(self, feed: str, at: BlockRef, *, margin_seconds: float) -> SplitState:
+        self._ask("splits")
+        return self.splits
 
     async def settler(self, address: str, at: BlockRef) -> SettlerState:
         self._ask("settler")
@@ -151,7 +157,15 @@ class Market(FakeVault):
     def guards(self) -> Guards:
         outside: Any = self
         return Guards(
-            outside, outside, outside, outside, ASSETS, self.limits, outside, self.confirming
+            outside,
+            outside,
+            outside,
+            outside,
+            ASSETS,
+            self.limits,
+            outside,
+            self.confirming,
+            outside,
         )
 
     @property

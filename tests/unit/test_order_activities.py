@@ -11,6 +11,7 @@ from activities.clock import utc_now
 from activities.confirming import Confirming
 from activities.finality import Finality
 from activities.orders import OrderActivities
+from activities.splitting import Splitting
 from clients.store import Store
 from models.broker import BrokerOrder
 from models.confirmations import ConfirmationPolicy
@@ -45,7 +46,7 @@ from tests.builders import (
     request_id_of,
     vault_request,
 )
-from tests.unit.trading import ASSETS, FakeGateway, FakeSender, FakeVault
+from tests.unit.trading import ASSETS, FakeGateway, FakeSender, FakeSplits, FakeVault
 
 REQUEST = order_request(created_block=10)
 WORKFLOW_ID = order_workflow_id(REQUEST.chain_id, VAULT, REQUEST.request_id)
@@ -59,6 +60,7 @@ class Book:
         self.vault = FakeVault()
         self.gateway = FakeGateway()
         self.depth = ConfirmationPolicy.of_blocks(3)
+        self.splits = FakeSplits()
         self.version = 0
 
     @property
@@ -74,6 +76,11 @@ class Book:
                 self.vault,  # type: ignore[arg-type]
                 self.depth,
                 Finality(self.vault),  # type: ignore[arg-type]
+            ),
+            splitting=Splitting(
+                self.vault,  # type: ignore[arg-type]
+                self.splits,  # type: ignore[arg-type]
+                margin=60,
             ),
         )
 

@@ -25,6 +25,7 @@ from models.messages import EnqueueInput, PlaceOrderInput, PlaceOrderResult, Pla
 from models.order import Order, OrderStatus, Reason, Stage
 from models.records import ClaimState, ItemKind, Placement, SettlementItem
 from models.requests import Side, VaultRequest, remark_of
+from models.splits import SharesPerToken
 from tests.builders import SHARE, SYMBOL, TOKEN, not_placed, read_at, request_id_of, vault_request
 from tests.unit.trading import ASSETS, BreakingStore, FakeBroker, FakeFlags, request_of
 
@@ -48,6 +49,7 @@ class Office:
         self.read_ago = timedelta(0)
         self.on_second_look: Wait | Exception | None = None
         self.place_until = utc_now() + timedelta(hours=1)
+        self.ratio = SharesPerToken()
         self.headroom = Headroom(payout=10**12, cash=Decimal(10**6), shares=100)
 
     async def check(self, message: PlaceOrderInput) -> Ready | Wait:
@@ -55,7 +57,12 @@ class Office:
             raise self.guards
         plan = Plan(quantity=5, price=Decimal(199), cash=Decimal(995), payout=10**9)
         return self.guards or Ready(
-            self.terms, ASSETS.of_token(TOKEN), plan, self.dated_headroom, self.place_until
+            self.terms,
+            ASSETS.of_token(TOKEN),
+            plan,
+            self.dated_headroom,
+            self.place_until,
+            self.ratio,
         )
 
     @property

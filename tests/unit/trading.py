@@ -7,10 +7,11 @@ from typing import Any
 from clients.store.store import Store
 from models.assets import Asset, AssetBook
 from models.broker import BrokerOrder, BrokerStatus, OrderTicket
-from models.chain import ZERO_HASH
+from models.chain import ZERO_HASH, AssetTerms
 from models.control import Permit, Refusal
 from models.errors import SourceUnavailable
 from models.requests import BlockRef, OrderRequest, Side, VaultRequest
+from models.splits import NextSplit, SharesPerToken, SplitState
 from tests.builders import CHAIN_ID, SYMBOL, TOKEN, VAULT, block, order_request, vault_request
 
 ASSETS = AssetBook(assets=(Asset(symbol=SYMBOL, token=TOKEN, feed=TOKEN),))
@@ -142,11 +143,49 @@ class FakeVault:
     async def reference_price(self, token: str, at: BlockRef) -> int:
         return self.reference
 
+    async def asset(self, token: str, at: BlockRef) -> AssetTerms | None:
+        return AssetTerms(
+            token=token,
+            feed=token,
+            heartbeat=3600,
+            band_bps=500,
+            gap_bps=0,
+            feed_decimals=8,
+            open=True,
+        )
+
     async def block(self, number: int) -> BlockRef | None:
         return BlockRef(number=number, hash="0x", timestamp=self.created_at)
 
     async def usdt(self, at: BlockRef) -> tuple[str, int]:
         return TOKEN, self.decimals
+
+
+@dataclass
+class FakeSplits:
+    """What the reference says about splits; ratio: now, born: when the request was made."""
+
+    ratio_now: SharesPerToken = field(default_factory=SharesPerToken)
+    born: SharesPerToken = field(default_factory=SharesPerToken)
+    upcoming: NextSplit | None = None
+    down: bool = False
+
+    async def state(self, feed: str, at: BlockRef, *, margin_seconds: float) -> SplitState:
+        self._ask()
+        epoch = self.ratio_now.epoch
+        return SplitState(self.ratio_now, self.upcoming, priced_epoch=epoch, settled_epoch=epoch)
+
+    async def ratio(self, feed: str, at: BlockRef) -> SharesPerToken:
+        self._ask()
+        return self.ratio_now
+
+    async def ratio_then(self, feed: str, moment: int, at: BlockRef) -> SharesPerToken:
+        self._ask()
+        return self.born
+
+    def _ask(self) -> None:
+        if self.down:
+            raise SourceUnavailable("oracle", "reading shares per token", "no answer")
 
 
 class FakeGateway:

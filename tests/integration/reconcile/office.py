@@ -13,8 +13,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.finality import Finality
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
+from activities.splitting import Splitting
 from clients.gateway import WorkflowGateway
 from clients.shares import ShareReader
+from clients.splits import SplitReader
 from models.assets import Asset, AssetBook
 from models.broker import BrokerOrder, BrokerStatus, Position
 from models.control import HoldCommand
@@ -101,6 +103,7 @@ class Office:
             assets,
             finality=Finality(rig.vault),
             window=timedelta(hours=1),
+            splitting=Splitting(rig.vault, SplitReader(rig.desk.rpc), margin=1),
             book_lag=timedelta(0),
         )
         self.activities = ReconcileActivities(
