@@ -1,0 +1,144 @@
+"""A share split costs nobody anything, in whatever phase it meets a request."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from bronco.devchain import DevChainPlan
+from bronco.stack import stack
+from clients.wallet import Requested
+from models.money import SHARE_SCALE
+from models.order import OrderStatus, Stage
+from models.records import ItemState
+from models.requests import Side
+from tests.e2e.desk import DOLLAR, SYMBOL, Desk, opened, options
+from tests.e2e.splits import LIMIT, PRICE, SYMBOLS, TOKENS, SplitDesk, side_of, tokens_moved
+from tests.waiting import eventually
+
+_REDEEMED = 10
+_FEE = Decimal("0.002")
+Made = dict[str, Requested]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def split_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SplitDesk]:
+    plan = DevChainPlan(
+        stocks={symbol: int(PRICE) * 10**8 for symbol in (SYMBOL, *SYMBOLS)}, users=1
+    )
+    prices = [word for symbol in SYMBOLS for word in ("--price", f"{symbol}={PRICE}")]
+    home: Path = tmp_path_factory.mktemp("splits")
+    chosen = options(home, plan=plan, opend=prices, orders_split_margin_seconds="1")
+    async with stack(chosen) as running, opened(running) as desk:
+        yield SplitDesk(desk)
+
+
+def some(made: Made, *phases: str) -> list[Requested]:
+    return [one for symbol, one in made.items() if symbol.startswith(phases)]
+
+
+def of(*phases: str) -> list[str]:
+    return [symbol for symbol in SYMBOLS if symbol.startswith(phases)]
+
+
+async def brought_to_their_phases(splits: SplitDesk) -> Made:
+    """One request a symbol: none filled, and only those that wait are not at the broker."""
+    desk, made = splits.desk, Made()
+    await desk.control.fault("hold_fills", on=True)
+    await splits.halt(of("WAIT"))
+    await desk.control.fault("partial_fill", n=2, quantity=splits.shares(1))
+    for symbol in of("PART"):
+        made[symbol] = await splits.request(symbol)
+    await desk.all_at(some(made, "PART"), Stage.PLACED)
+    for symbol in of("WAIT", "WORK", "FILL", "SENT", "DONE"):
+        tokens = _REDEEMED if symbol.startswith("WAIT") else TOKENS
+        made[symbol] = await splits.request(symbol, tokens)
+    await desk.all_at(some(made, "WORK", "FILL", "SENT", "DONE"), Stage.PLACED)
+    await desk.all_at(some(made, "WAIT"), Stage.HELD)
+    await splits.halt(SYMBOLS)
+    await desk.control.clear("hold_fills")
+    await splits.halt(of("PART", "DONE"), on=False)
+    await desk.all_end(some(made, "DONE"), OrderStatus.EXECUTED)
+    for one in some(made, "PART"):
+        await eventually(partial(filled, desk, one, splits.shares(1)))
+    return made
+
+
+async def filled(desk: Desk, made: Requested, shares: int) -> bool:
+    return sum(order.filled for order in await desk.orders_of(made)) == shares
+
+
+async def on_its_way(desk: Desk, made: Requested) -> bool:
+    chain = desk.stack.chain
+    item = await desk.store.items.of_request(chain.chain_id, chain.vault, made.request_id)
+    return item is not None and item.state is ItemState.SENT
+
+
+async def split_in_all_phases(
+    splits: SplitDesk, made: Made, numerator: int, denominator: int = 1
+) -> None:
+    """SENT: its settlement waits for a block; FILL: filled, and nobody told us before the split."""
+    desk, before = splits.desk, splits.shares(TOKENS)
+    at = await splits.schedule(numerator, denominator, seconds=100)
+    await desk.rpc.call("evm_setAutomine", False)
+    await splits.halt(of("SENT"), on=False)
+    for one in some(made, "SENT"):
+        await eventually(partial(on_its_way, desk, one))
+    await desk.control.outage()
+    await splits.halt(of("FILL"), on=False)
+    for one in some(made, "FILL"):
+        await eventually(partial(filled, desk, one, before))
+    await splits.split_at_broker(numerator, denominator)
+    await splits.pass_time(at)
+    await desk.rpc.call("evm_setAutomine", True)
+    await desk.control.outage(on=False)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_split__in_every_phase_of_both_sides__costs_nobody_anything(
+    split_desk: SplitDesk, paused: bool
+) -> None:
+    splits, desk = split_desk, split_desk.desk
+    await splits.stock_up(_REDEEMED)
+    held = await splits.held()
+    made = await brought_to_their_phases(splits)
+    if paused:
+        await desk.play.pause("a split")
+    await split_in_all_phases(splits, made, 4)
+    await splits.publish_prices()
+    await splits.halt(SYMBOLS, on=False)
+    if paused:
+        await desk.play.resume()
+    await desk.wake(some(made, "WAIT", "WORK"))
+    await desk.all_end(list(made.values()), OrderStatus.EXECUTED)
+    now = await splits.held()
+    redeemed = {symbol: _REDEEMED if symbol.startswith("WAIT") else TOKENS for symbol in SYMBOLS}
+    moved = {symbol: now[symbol] - held[symbol] for symbol in SYMBOLS}
+    assert moved == {symbol: tokens_moved(symbol, redeemed[symbol]) for symbol in SYMBOLS}
+    for symbol, one in made.items():
+        await paid_fairly(splits, symbol, one, abs(moved[symbol]))
+    await after_the_split(splits, made)
+    await desk.prove()
+
+
+async def paid_fairly(splits: SplitDesk, symbol: str, made: Requested, units: int) -> None:
+    """A token cost, or brought, what it was worth: 190 dollars and the fee."""
+    (row,) = await splits.desk.rows([made])
+    usdt = row.spent if side_of(symbol) is Side.BUY else row.received
+    per_token = Decimal(usdt * SHARE_SCALE) / units / DOLLAR
+    assert abs(per_token - PRICE) < PRICE * (_FEE + Decimal("0.002")), symbol
+    assert row.filled_quantity == units
+
+
+async def after_the_split(splits: SplitDesk, made: Made) -> None:
+    """What was placed after it: in new shares, and the limit per token is one per share."""
+    for symbol in of("WAIT", "WORK"):
+        order = (await splits.desk.orders_of(made[symbol]))[-1]
+        tokens = _REDEEMED if symbol == "WAITS" else TOKENS
+        assert (order.quantity, order.filled) == (splits.shares(tokens),) * 2
+        if side_of(symbol) is Side.BUY:
+            limit = Decimal(LIMIT) / DOLLAR * splits.denominator / splits.numerator
+            assert order.price == (limit / (1 + _FEE)).quantize(Decimal("0.01"), "ROUND_FLOOR")
