@@ -83,6 +83,7 @@ class World:
         self.cancels: list[Answer] = []
         self.refusals: list[str] = []
         self.book: dict[int, BrokerOrder] = {}
+        self.outdated: set[int] = set()
         self.settles_at_once = True
         self.owed = 0
         self.case: ApprovalCase | None = None
@@ -276,6 +277,7 @@ class FakeOrders:
             order=world.book.get(message.attempt),
             cancel_requested=terms is not None and terms.cancel_requested,
             status=world.status,
+            outdated=message.attempt in world.outdated,
         )
 
     @activity.defn(name="place_order")

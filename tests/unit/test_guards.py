@@ -23,7 +23,7 @@ from models.messages import PlaceOrderInput, PlaceOutcome
 from models.money import Usd
 from models.order import Reason
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
-from models.splits import SharesPerToken, SplitState
+from models.splits import ONE_TO_ONE, NextSplit, SharesPerToken, SplitState
 from tests.builders import (
     OWNER,
     SYMBOL,
@@ -38,6 +38,7 @@ from tests.builders import (
 )
 from tests.unit.trading import ASSETS, FakeVault
 
+FOUR = SharesPerToken(numerator=4, epoch=1)
 PEG = "0x00000000000000000000000000000000000000Fe"
 GAS = 10**16
 GWEI = 10**9
@@ -277,6 +278,44 @@ async def test_quote__away_from_the_feed__is_held_by_the_narrower_band(
 async def test_peg__outside_its_band__is_held(market: Market, usdt: str, passes: bool) -> None:
     market.prices[PEG] = Decimal(usdt)
     assert isinstance(await market.check(), Ready) is passes
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (SplitState(ONE_TO_ONE, NextSplit(4, 1, block().timestamp + 3600), 0, 0), "takes effect"),
+        (SplitState(FOUR, None, priced_epoch=0, settled_epoch=1), "no price since"),
+    ],
+)
+async def test_split__near__is_held_and_never_refunded(
+    market: Market, state: SplitState, words: str
+) -> None:
+    market.splits = state
+    outcome, _, why = await stopped(market)
+    assert (outcome, words in why) == (PlaceOutcome.HELD, True)
+
+
+async def test_split__not_readable__places_nothing(market: Market) -> None:
+    market.broken["splits"] = SourceUnavailable("oracle", "reading", "a plain feed")
+    with pytest.raises(SourceUnavailable):
+        await market.check()
+
+
+async def test_split__past__shares_are_planned_and_only_the_broker_may_have_switched(
+    market: Market,
+) -> None:
+    """199 dollars per token are 49.75 per share: a broker that still says 199 is held."""
+    market.splits = SplitState(FOUR, None, priced_epoch=1, settled_epoch=1)
+    outcome, _, why = await stopped(market)
+    assert (outcome, "apart" in why) == (PlaceOutcome.HELD, True)
+    market.quoted = quote(bid=Decimal("49.74"), ask=Decimal("49.76"), last=Decimal("49.75"))
+    found = await ready(market)
+    assert (found.plan.quantity, found.ratio) == (20, FOUR)
+    market.limits = replace(LIMITS, signed_shares=5)
+    assert (await ready(market)).plan.quantity == 20
+    market.limits = replace(LIMITS, signed_shares=4)
+    outcome, _, why = await stopped(market)
+    assert (outcome, "the signer signs" in why) == (PlaceOutcome.NO_HEADROOM, True)
 
 
 async def test_peg__no_feed_configured__is_not_asked(market: Market) -> None:

@@ -327,3 +327,32 @@ def test_state_file__symbol_no_longer_listed__start_refused(tmp_path: Path) -> N
     first.venue.close()
     with pytest.raises(OpenDError, match="AAPL: start with a --price"):
         desk(state=tmp_path / "state.db", prices={"MSFT": Decimal(400)})
+
+
+def test_split__positions_prices_and_working_orders__are_of_new_shares(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    d = desk(state=file, positions={"AAPL": 10})
+    worth = d.held() * d.venue.market.stock("AAPL").last
+    working, done = d.place(price="180"), d.place()
+    d.clock.run()
+    fills, cash = list(d.venue.book.fills), d.cash
+    assert d.venue.split("AAPL", 4, 1) == 1
+    d.clock.run()
+    assert (d.status(working), d.status(done)) == (Status.CANCELLED_ALL, Status.FILLED_ALL)
+    assert (d.held(), d.cash) == (80, cash)
+    assert d.held() * d.venue.market.stock("AAPL").last == 2 * worth
+    assert d.venue.book.fills == fills
+    d.venue.close()
+    assert desk(state=file).held() == 80
+
+
+def test_split__reverse__leaves_no_part_of_a_share() -> None:
+    d = desk(positions={"AAPL": 25, "MSFT": 7})
+    d.venue.split("AAPL", 1, 10)
+    assert (d.held(), d.held("MSFT")) == (2, 7)
+    assert d.venue.market.stock("AAPL").last == Decimal(1900)
+
+
+def test_split__of_nothing__is_refused() -> None:
+    with pytest.raises(Rejected, match="split of 0 for 1"):
+        desk().venue.split("AAPL", 0, 1)

@@ -153,6 +153,37 @@ async def test_order__working_at_the_deadline__is_cancelled_before_it(any_desk: 
     assert 75 <= ended_at <= 90
 
 
+async def test_order__of_shares_from_before_a_split__is_cancelled_and_placed_again(
+    any_desk: Desk,
+) -> None:
+    world = await any_desk.world()
+    world.outdated = {1}
+
+    async def cancelled(_: object) -> object:
+        await world.push(ended(world.order(1)))
+        return {"accepted": True}
+
+    world.places, world.cancels = [world.works], [cancelled]
+    await any_desk.carry(world)
+    assert [message.why for message in world.said(CancelOrderInput)] == ["SPLIT"]
+    assert world.attempts == [1, 2]
+    assert world.item_kinds == SETTLED
+
+
+async def test_order__part_filled_when_a_split_comes__settles_the_part(desk: Desk) -> None:
+    world = await desk.world()
+    world.outdated = {1}
+
+    async def cancelled(_: object) -> object:
+        await world.push(ended(filled(world.order(1), 1)))
+        return {"accepted": True}
+
+    world.places, world.cancels = [world.works], [cancelled]
+    await desk.carry(world)
+    assert world.attempts == [1]
+    assert world.item_kinds == SETTLED
+
+
 async def test_order__its_fill_was_taken_back__is_placed_again(desk: Desk) -> None:
     world = await desk.world()
 
