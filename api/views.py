@@ -74,9 +74,10 @@ class View(BaseModel):
 class OrderView(View):
     """One request's row.
 
-    usdt_amount, spent, price_limit, fee: USDT base units; quantity, filled_quantity: share units of
-    10^-18; received: share units (BUY) or USDT base units (SELL). average_price: dollars. deadline,
-    reclaim_at: Unix seconds.
+    usdt_amount, spent, price_limit, fee: USDT base units, the limit per token; quantity,
+    filled_quantity: token units of 10^-18, one share each until a split; received: token units
+    (BUY) or USDT base units (SELL). average_price: dollars per share. deadline, reclaim_at: Unix
+    seconds.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -125,13 +126,19 @@ class OrderPage(BaseModel):
 
 
 class ClaimView(View):
-    """The right to send one attempt, and what came of it."""
+    """The right to send one attempt, and what came of it.
+
+    quantity: whole shares, of which a token was shares_numerator / shares_denominator then; a
+    numerator of 0: not known.
+    """
 
     attempt: int
     state: ClaimState
     remark: str
     quantity: int
     price: Dollars
+    shares_numerator: int
+    shares_denominator: int
     broker_order_id: str
     detail: str
     send_by: Utc

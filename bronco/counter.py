@@ -13,14 +13,16 @@ from bronco.devchain import FIRST_USER, dev_key
 from bronco.trading import ChainSettings
 from clients.rpc import Rpc
 from clients.sender import ChainSender
+from clients.splits import SplitReader
 from clients.vault import VaultClient
 from clients.wallet import Requested, Wallet
 from models.assets import Asset
 from models.chain import VaultEvent
 from models.errors import ConfigurationError, InvalidInput
-from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT, SHARE_SCALE
+from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT, limit_per_token, whole_shares
 from models.order import REFUND_CODES
 from models.requests import Side
+from models.splits import ONE_TO_ONE, SharesPerToken
 
 _SHARE_DECIMALS = 18
 _POLL_SECONDS = 0.2
@@ -29,7 +31,10 @@ _UINT128 = 2**128
 
 @dataclass(frozen=True)
 class Typed:
-    """A request as typed: USDT (BUY) or shares (SELL); limit "" = market. lifetime: seconds."""
+    """A request as typed: USDT (BUY) or shares (SELL). lifetime: seconds.
+
+    limit: USDT per share, "" = market; the vault is told the limit per token that it comes to.
+    """
 
     side: Side
     amount: str
@@ -39,7 +44,10 @@ class Typed:
 
 
 class Counter:
-    """One user of the dev chain at the vault's counter. decimals: of its USDT."""
+    """One user of the dev chain at the vault's counter. decimals: of its USDT.
+
+    People type and read shares, as they see them at any broker; the vault deals in tokens.
+    """
 
     def __init__(self, chain: ChainSettings, rpc: Rpc, wallet: Wallet, decimals: int) -> None:
         self._chain = chain
@@ -47,6 +55,8 @@ class Counter:
         self._decimals = decimals
         self._vault = VaultClient(rpc, chain_id=chain.id, address=chain.vault)
         self._sender = ChainSender(rpc, vault=chain.vault)
+        self._splits = SplitReader(rpc)
+        self._ratio = ONE_TO_ONE
 
     async def hand_in(self, typed: Typed) -> Requested:
         """Check what was typed, approve, and send it.
@@ -54,15 +64,19 @@ class Counter:
         Raises:
             InvalidInput: names what was wrong; nothing was sent.
             CallReverted: the vault refused; nothing was sent but perhaps an approval.
+            SourceUnavailable: nobody can say how many shares a token is.
         """
         asset = self._asset(typed.symbol)
+        self._ratio = await self._shares_per_token(asset)
         limit = self._limit(typed)
         deadline = int(time.time()) + typed.lifetime
         if typed.side is Side.BUY:
             units = parse_units("amount", typed.amount, self._decimals)
             await self._check_deposit(units)
             return await self._wallet.deposit(asset.token, units, limit=limit, deadline=deadline)
-        units = parse_units("shares", typed.amount, _SHARE_DECIMALS)
+        raw = parse_units("shares", typed.amount, _SHARE_DECIMALS)
+        # Up, so that the tokens are worth the shares that were asked for.
+        units = -(-raw * self._ratio.denominator // self._ratio.numerator)
         await self._check_redeem(units, asset)
         return await self._wallet.redeem(asset.token, units, limit=limit, deadline=deadline)
 
@@ -84,15 +98,28 @@ class Counter:
         buying = typed.side is Side.BUY
         if event.name != "Settled":
             amount = int(args["amount"])
-            back = money(amount) if buying else f"{plain(amount, _SHARE_DECIMALS)} {token}"
+            back = money(amount) if buying else self._tokens(amount, token)
             return f"{event.name.lower()}: {back} back{_why(event)}"
         taken, out, returned = int(args["taken"]), int(args["out"]), int(args["returned"])
         fee = f"fee {money(int(args['fee']))}"
         if buying:
-            got, paid, back = plain(out, _SHARE_DECIMALS), money(taken), money(returned)
-            return f"settled: {got} {token} for {paid} ({fee} included), {back} back"
-        sold, back = plain(taken, _SHARE_DECIMALS), plain(returned, _SHARE_DECIMALS)
-        return f"settled: {money(out)} for {sold} {token} ({fee} taken off), {back} {token} back"
+            got, paid, back = self._tokens(out, token), money(taken), money(returned)
+            return f"settled: {got} for {paid} ({fee} included), {back} back"
+        sold, back = self._tokens(taken, token), self._tokens(returned, token)
+        return f"settled: {money(out)} for {sold} ({fee} taken off), {back} back"
+
+    async def _shares_per_token(self, asset: Asset) -> SharesPerToken:
+        at = await self._vault.head()
+        listed = await self._vault.asset(asset.token, at)
+        return await self._splits.ratio(listed.feed, at) if listed is not None else ONE_TO_ONE
+
+    def _tokens(self, units: int, token: str) -> str:
+        """Tokens, and the shares they are where that is another number."""
+        shown = f"{plain(units, _SHARE_DECIMALS)} {token}"
+        if self._ratio.exact == 1:
+            return shown
+        shares = units * self._ratio.numerator // self._ratio.denominator
+        return f"{shown} ({plain(shares, _SHARE_DECIMALS)} shares)"
 
     def _money(self, units: int) -> str:
         return f"{plain(units, self._decimals)} USDT"
@@ -106,7 +133,8 @@ class Counter:
     def _limit(self, typed: Typed) -> int:
         if not typed.limit:
             return MARKET_BUY_LIMIT if typed.side is Side.BUY else MARKET_SELL_LIMIT
-        return parse_units("limit", typed.limit, self._decimals)
+        per_share = parse_units("limit", typed.limit, self._decimals)
+        return limit_per_token(typed.side, per_share, self._ratio)
 
     async def _check_deposit(self, units: int) -> None:
         books = await self._vault.books(await self._vault.head())
@@ -119,11 +147,11 @@ class Counter:
 
     async def _check_redeem(self, units: int, asset: Asset) -> None:
         shown = plain(units, _SHARE_DECIMALS)
-        if units < SHARE_SCALE:
+        if whole_shares(units, self._ratio) < 1:
             raise InvalidInput("shares", shown, "the vault takes at least one whole share")
         held = await self._wallet.balance(asset.token)
         if held < units:
-            have = f"this user has {plain(held, _SHARE_DECIMALS)} {asset.symbol}"
+            have = f"this user has {self._tokens(held, asset.symbol)}"
             raise InvalidInput("shares", shown, have)
 
 

@@ -4,6 +4,7 @@ Everything uses anvil's published mnemonic, so all keys here are known to everyb
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 from bronco.deployment import (
@@ -22,7 +23,7 @@ from bronco.deployment import (
     dev_key,
 )
 from clients.keys import UnsignedTx, account_of, sign_with
-from clients.rpc import Call, Rpc
+from clients.rpc import Call, Rpc, RpcRefused
 from clients.wallet import CallReverted
 from models.chain import DEV_CHAIN_IDS
 from models.errors import ConfigurationError, SourceUnavailable
@@ -134,13 +135,13 @@ class _Sending:
         raws = [self._signed(index, step) for index, step in enumerate(steps)]
         sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
         hashes = await self._rpc.batch(sends)
-        receipts = await self._receipts(hashes)
+        receipts = await self._receipts(hashes, raws)
         for step, receipt in zip(steps, receipts, strict=True):
             if int(receipt["status"], 16) != 1:
                 raise CallReverted(step.what, f"transaction {receipt['transactionHash']} reverted")
         return max(int(receipt["blockNumber"], 16) for receipt in receipts)
 
-    async def _receipts(self, hashes: list[str]) -> list[dict[str, str]]:
+    async def _receipts(self, hashes: list[str], raws: list[str]) -> list[dict[str, str]]:
         reads: list[Call] = [("eth_getTransactionReceipt", (tx_hash,)) for tx_hash in hashes]
         try:
             async with asyncio.timeout(_MINED_SECONDS):
@@ -151,7 +152,12 @@ class _Sending:
                     if all(receipts):
                         return receipts
                     if tries % _NUDGE_TRIES == 0:
-                        # Seen on a busy machine: anvil held all of them and mined none.
+                        # Seen: anvil held all of them and mined none, or forgot those that a first
+                        # block had no room for.
+                        for raw, receipt in zip(raws, receipts, strict=True):
+                            if not receipt:
+                                with suppress(RpcRefused):  # it has that one
+                                    await self._rpc.call("eth_sendRawTransaction", raw)
                         await self._rpc.call("evm_mine")
                     await asyncio.sleep(0.05)
         except TimeoutError as error:

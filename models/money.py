@@ -113,6 +113,13 @@ def per_share(price: Decimal, ratio: SharesPerToken = ONE_TO_ONE) -> Usd:
         return Usd(price * ratio.denominator / ratio.numerator)
 
 
+def limit_per_token(side: Side, limit: int, ratio: SharesPerToken = ONE_TO_ONE) -> UsdtUnits:
+    """A limit per token from one per share, both USDT units; rounded in the user's favour."""
+    if side is Side.BUY:
+        return UsdtUnits(limit * ratio.numerator // ratio.denominator)
+    return UsdtUnits(-(-limit * ratio.numerator // ratio.denominator))
+
+
 def broker_buy_limit(
     limit: int, fee_bps: int, tick: Decimal, decimals: int, ratio: SharesPerToken = ONE_TO_ONE
 ) -> Usd:

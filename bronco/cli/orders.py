@@ -61,7 +61,7 @@ def list_orders(
     if as_json:
         write_json(page)
         return
-    heads = ("id", "side", "symbol", "status", "stage", "shares", "USDT units", "waits / reason")
+    heads = ("id", "side", "symbol", "status", "stage", "tokens", "USDT units", "waits / reason")
     write_table("", heads, [_row(order) for order in page.orders])
     if page.next_cursor:
         write(f"more: --cursor {page.next_cursor}")
@@ -103,7 +103,7 @@ def _row(order: "OrderView") -> tuple[object, ...]:
         order.symbol,
         order.status,
         order.stage,
-        _shares(order.filled_quantity or order.quantity),
+        _tokens(order.filled_quantity or order.quantity),
         _usdt(order),
         order.waiting_for or order.error_msg or "",
     )
@@ -116,8 +116,8 @@ def _usdt(order: "OrderView") -> int:
     return order.spent or order.usdt_amount
 
 
-def _shares(units: int) -> str:
-    """Exact: 10^18 units are one share."""
+def _tokens(units: int) -> str:
+    """Exact: 10^18 units are one token, which is one share until a split."""
     whole, rest = divmod(units, 10**18)
     return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 

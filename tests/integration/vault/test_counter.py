@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from bronco.counter import Counter, Typed, open_counter
 from bronco.trading import ChainSettings
+from clients.abi import load_contract
 from clients.wallet import CallReverted
 from models.assets import Asset
 from models.errors import ConfigurationError, InvalidInput
@@ -14,6 +15,7 @@ from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT
 from models.requests import Side, VaultStatus
 from tests.integration.vault.desk import DOLLAR, SHARE, Desk, refund
 
+FEED = load_contract("DevFeed")
 TOO_LITTLE, TOO_MUCH = "9.999999", "1000000.000001"
 
 
@@ -58,6 +60,24 @@ async def test_redeem__typed__is_a_market_request_on_chain(desk: Desk, counter: 
     assert (request.side, request.amount) == (Side.SELL, 3 * SHARE // 2)
     assert request.limit_price == MARKET_SELL_LIMIT
     assert request.status is VaultStatus.OPEN
+
+
+async def test_counter__after_a_split__takes_shares_and_tells_of_both(
+    desk: Desk, counter: Counter
+) -> None:
+    """Four shares a token: 48 USDT a share are 192 a token, and eight shares are two of them."""
+    await desk.holder(desk.alice, 3)
+    await desk.admin.send(FEED, desk.feed, "setSplit", 4, 1, 1)
+    await desk.admin.send(FEED, desk.feed, "setAnswer", 4_750_000_000)
+    bought = await counter.hand_in(Typed(Side.BUY, "1000", "AAPL", limit="48"))
+    assert (await desk.request(bought.n)).limit_price == 192 * DOLLAR
+    typed = Typed(Side.SELL, "8", "AAPL", limit="47.123456")
+    sold = await desk.request((await counter.hand_in(typed)).n)
+    assert (sold.amount, sold.limit_price) == (2 * SHARE, 188_493_824)
+    await desk.settle([], [refund(sold)])
+    event = await counter.ending(sold.n, 0)
+    assert event is not None
+    assert counter.in_words(typed, event) == "refunded: 2 AAPL (8 shares) back (TOO_SMALL)"
 
 
 async def test_deposit__no_limit__is_at_market(desk: Desk, counter: Counter) -> None:
