@@ -1,7 +1,9 @@
 """A share split costs nobody anything, in whatever phase it meets a request."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from bronco.devchain import DevChainPlan
+from bronco.proof import NAMES, gather_truth, judge
 from bronco.stack import stack
 from clients.wallet import Requested
 from models.money import SHARE_SCALE
@@ -20,20 +23,25 @@ from tests.e2e.splits import LIMIT, PRICE, SYMBOLS, TOKENS, SplitDesk, side_of, 
 from tests.waiting import eventually
 
 _REDEEMED = 10
+TINY = Fraction(1, 10**9)
 _FEE = Decimal("0.002")
 Made = dict[str, Requested]
 
 
-@pytest_asyncio.fixture(scope="module")
-async def split_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SplitDesk]:
-    plan = DevChainPlan(
-        stocks={symbol: int(PRICE) * 10**8 for symbol in (SYMBOL, *SYMBOLS)}, users=1
-    )
+@asynccontextmanager
+async def split_stack(home: Path) -> AsyncIterator[SplitDesk]:
+    listed = (SYMBOL, *SYMBOLS)
+    plan = DevChainPlan(stocks={symbol: int(PRICE) * 10**8 for symbol in listed}, users=1)
     prices = [word for symbol in SYMBOLS for word in ("--price", f"{symbol}={PRICE}")]
-    home: Path = tmp_path_factory.mktemp("splits")
     chosen = options(home, plan=plan, opend=prices, orders_split_margin_seconds="1")
     async with stack(chosen) as running, opened(running) as desk:
         yield SplitDesk(desk)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def split_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SplitDesk]:
+    async with split_stack(tmp_path_factory.mktemp("splits")) as splits:
+        yield splits
 
 
 def some(made: Made, *phases: str) -> list[Requested]:
@@ -78,7 +86,7 @@ async def on_its_way(desk: Desk, made: Requested) -> bool:
 
 
 async def split_in_all_phases(
-    splits: SplitDesk, made: Made, numerator: int, denominator: int = 1
+    splits: SplitDesk, made: Made, numerator: int, denominator: int
 ) -> None:
     """SENT: its settlement waits for a block; FILL: filled, and nobody told us before the split."""
     desk, before = splits.desk, splits.shares(TOKENS)
@@ -101,13 +109,42 @@ async def split_in_all_phases(
 async def test_split__in_every_phase_of_both_sides__costs_nobody_anything(
     split_desk: SplitDesk, paused: bool
 ) -> None:
-    splits, desk = split_desk, split_desk.desk
+    await split_costs_nobody_anything(split_desk, 4, paused=paused)
+    await split_desk.desk.prove()
+
+
+@pytest.mark.soak  # a stack each; the common split is played every time
+@pytest.mark.parametrize("steps", [[(3, 2)], [(10, 1), (1, 10)]])
+async def test_split__uneven_or_reverse__costs_nobody_anything(
+    tmp_path: Path, steps: list[tuple[int, int]]
+) -> None:
+    async with split_stack(tmp_path) as splits:
+        for numerator, denominator in steps:
+            await split_costs_nobody_anything(splits, numerator, denominator)
+            await proven_but_for_parts_of_a_share(splits)
+
+
+async def proven_but_for_parts_of_a_share(splits: SplitDesk) -> None:
+    """A broker pays parts of a share out in cash; everything else holds to the unit."""
+    verdicts = judge(await gather_truth(splits.desk.stack))
+    backing = NAMES[2]
+    assert [name for name, verdict in verdicts.items() if not verdict.ok] in ([], [backing])
+    positions = (await splits.desk.control.account()).positions
+    for symbol, units in (await splits.held()).items():
+        wanted = Fraction(units * splits.numerator, SHARE_SCALE * splits.denominator)
+        assert -TINY < wanted - positions.get(symbol, 0) < 1, symbol
+
+
+async def split_costs_nobody_anything(
+    splits: SplitDesk, numerator: int, denominator: int = 1, *, paused: bool = False
+) -> None:
+    desk = splits.desk
     await splits.stock_up(_REDEEMED)
     held = await splits.held()
     made = await brought_to_their_phases(splits)
     if paused:
         await desk.play.pause("a split")
-    await split_in_all_phases(splits, made, 4)
+    await split_in_all_phases(splits, made, numerator, denominator)
     await splits.publish_prices()
     await splits.halt(SYMBOLS, on=False)
     if paused:
@@ -121,7 +158,6 @@ async def test_split__in_every_phase_of_both_sides__costs_nobody_anything(
     for symbol, one in made.items():
         await paid_fairly(splits, symbol, one, abs(moved[symbol]))
     await after_the_split(splits, made)
-    await desk.prove()
 
 
 async def paid_fairly(splits: SplitDesk, symbol: str, made: Requested, units: int) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from activities.pricing import Plan, Prices, indicative, plan
@@ -51,6 +51,8 @@ from tests.unit.trading import ASSETS, FakeSplits, FakeVault
 NOW = datetime(2026, 1, 5, 15, 1, tzinfo=UTC)
 TICK = Decimal("0.01")
 FOUR = SharesPerToken(numerator=4, epoch=1)
+THREE = SharesPerToken(numerator=3, epoch=1)
+"""A share is no whole number of units: a limit that a price meets exactly is met by no item."""
 # A step is at most 100 either way; several may follow each other.
 RATIOS = st.builds(
     SharesPerToken,
@@ -93,6 +95,7 @@ def test_whole_shares__of_any_amount__burn_no_more_than_it(
 
 
 @given(CENTS, FEES, DECIMALS, SHARES, RATIOS, st.integers(0, 50))
+@example(300_00, 0, 6, 1, THREE, 0)
 def test_buy__any_fill_within_the_broker_limit__passes_the_vault(
     cents: int, fee: int, decimals: int, shares: int, ratio: SharesPerToken, better: int
 ) -> None:
@@ -104,6 +107,7 @@ def test_buy__any_fill_within_the_broker_limit__passes_the_vault(
 
 
 @given(CENTS, FEES, DECIMALS, SHARES, RATIOS, st.integers(0, 50))
+@example(300_00, 0, 6, 1, THREE, 0)
 def test_sell__any_fill_within_the_broker_limit__passes_the_vault(
     cents: int, fee: int, decimals: int, shares: int, ratio: SharesPerToken, better: int
 ) -> None:
@@ -121,7 +125,7 @@ def test_sell__any_fill_within_the_broker_limit__passes_the_vault(
         (SharesPerToken(numerator=3, denominator=2, epoch=1), "133.33"),
         (SharesPerToken(denominator=10, epoch=1), "2000"),
         # A third of a token is no whole unit, so a limit that it meets exactly is one tick away.
-        (SharesPerToken(numerator=3, epoch=1), "66.66"),
+        (THREE, "66.66"),
     ],
 )
 def test_limit__per_token__is_one_per_share(ratio: SharesPerToken, limit: str) -> None:

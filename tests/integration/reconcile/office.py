@@ -103,7 +103,7 @@ class Office:
             assets,
             finality=Finality(rig.vault),
             window=timedelta(hours=1),
-            splitting=Splitting(rig.vault, SplitReader(rig.desk.rpc), margin=1),
+            splitting=Splitting(rig.vault, SplitReader(rig.desk.rpc), margin=30),
             book_lag=timedelta(0),
         )
         self.activities = ReconcileActivities(

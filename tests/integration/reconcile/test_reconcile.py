@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from clients.abi import load_contract
 from clients.wallet import USDT
 from models.broker import BrokerStatus
 from models.order import OrderStatus, Stage
@@ -14,6 +15,8 @@ from tests.integration.reconcile.office import SYMBOL, Office
 from tests.integration.settlement.rig import Rig
 from tests.integration.vault.desk import DOLLAR, SHARE, bought, refund, sold
 from tests.waiting import eventually
+
+FEED = load_contract("DevFeed")
 
 
 async def open_request(office: Office) -> VaultRequest:
@@ -226,6 +229,25 @@ async def test_positions__a_share_too_many_twice__is_an_alarm_once(office: Offic
     await twice(office)
     assert office.report.kinds == ["POSITION"]
     assert office.report.standing == {"POSITION": 1}
+
+
+@pytest.mark.parametrize(("shares", "kinds"), [(4, []), (1, ["POSITION"]), (5, ["POSITION"])])
+async def test_positions__after_a_split__are_compared_in_tokens(
+    office: Office, shares: int, kinds: list[str]
+) -> None:
+    """One token is four shares; while the split is younger than the margin nobody can say."""
+    await executed(office, await placed(office))
+    desk = office.rig.desk
+    at = (await desk.vault.head()).timestamp + 100
+    await desk.admin.send(FEED, desk.feed, "setSplit", 4, 1, at)
+    await desk.warp_to(at)
+    office.broker.shares = shares
+    await twice(office)
+    assert office.report.kinds == []
+    await desk.warp_to(at + 60)
+    await desk.admin.send(FEED, desk.feed, "setAnswer", 4_750_000_000)
+    await twice(office)
+    assert office.report.kinds == kinds
 
 
 async def test_mismatch__seen_by_two_tries_of_one_run__does_not_count_yet(office: Office) -> None:
