@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import floor
 from typing import NamedTuple
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.cases import Case
 from models.chain import VaultBooks
-from models.money import units_burned, units_exact, usd_to_units_up
+from models.money import units_burned, units_exact, usd_to_units_up, whole_units_down
 from models.order import OrderStatus, Stage
 from models.records import HousePosition, ItemKind, ItemState
 from models.requests import Side, VaultRequest, VaultStatus
@@ -184,12 +183,11 @@ def position_gap(
         for case in cases
         if case.symbol == symbol
     )
-    own = sum(
-        units_exact(row.quantity, row.ratio)
-        for row in house
-        if row.symbol == symbol and row.resolved_at is None
-    )
-    return floor(units_exact(position, ratio) - own) - pending - supply
+    left = units_exact(position, ratio)
+    for row in house:
+        if row.symbol == symbol and row.resolved_at is None:
+            left -= units_exact(row.quantity, row.ratio)
+    return whole_units_down(left) - pending - supply
 
 
 def left_over(ratio: SharesPerToken) -> int:

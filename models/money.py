@@ -96,6 +96,11 @@ def units_exact(shares: int, ratio: SharesPerToken = ONE_TO_ONE) -> Fraction:
     return Fraction(shares * SHARE_SCALE * ratio.denominator, ratio.numerator)
 
 
+def whole_units_down(exact: Fraction) -> int:
+    """Whole units of an exact number of them, rounded down."""
+    return exact.numerator // exact.denominator
+
+
 def whole_shares(units: int, ratio: SharesPerToken = ONE_TO_ONE) -> Shares:
     """Whole shares in a token amount, rounded down: the rest goes back to the user."""
     return Shares(units * ratio.numerator // (SHARE_SCALE * ratio.denominator))
