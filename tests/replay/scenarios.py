@@ -149,6 +149,15 @@ async def day_end(desk: Desk) -> Handle:
     return await _ended(await desk.start(world))
 
 
+async def split(desk: Desk) -> Handle:
+    """Works for shares that a split ends; cancelled by us, placed again in new ones."""
+    world = await _world(desk, 15)
+    world.outdated = {1}
+    _cancels(world, shares=0)
+    world.places = [world.works]
+    return await _ended(await desk.start(world))
+
+
 async def refused_item(desk: Desk) -> Handle:
     """Too small; the refund is not provable at first, and its signal is lost."""
     world = await _world(desk, 12)
@@ -197,4 +206,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     refused_item,
     owed,
     approved,
+    split,
 )
