@@ -17,6 +17,7 @@ from web3.utils import get_create_address
 
 from clients.abi import load_contract
 from clients.keys import account_of
+from models.money import SHARE_SCALE
 
 # https://getfoundry.sh/anvil/overview#default-accounts
 MNEMONIC = "test test test test test test test test test test test junk"
@@ -25,7 +26,10 @@ USDT_UNIT = 10**6
 _ANSWER = 10**8
 """Feeds for US dollars have 8 decimals: https://docs.chain.link/data-feeds/price-feeds"""
 _LIBRARIES = ("Approvals", "AssetChecks", "VaultViews")
-_CONTRACTS = (*_LIBRARIES, "BroncoVault", "ShareToken", "DevUSDT", "DevFeed", "Timelock")
+_CONTRACTS = (
+    *(*_LIBRARIES, "BroncoVault", "ShareToken", "ShareReference"),
+    *("DevUSDT", "DevFeed", "Timelock"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class DevChainPlan:
     band_bps: int = 2_500
     gap_bps: int = 5_000
     heartbeat_seconds: int = 86_400
+    post_age_seconds: int = 14_400
+    """For which a posted price stands in for a stale feed; by no more than post_move_bps."""
+    post_move_bps: int = 3_000
+    split_notice_seconds: int = 0
     settle_grace_seconds: int = 7 * 86_400
     min_lifetime_seconds: int = 600
     max_lifetime_seconds: int = 30 * 86_400
@@ -57,7 +65,10 @@ class DevChainPlan:
 
 @dataclass(frozen=True)
 class DevChain:
-    """Addresses of what was deployed; shares and feeds by symbol, "USDT" being the peg's feed."""
+    """Addresses of what was deployed, by symbol where there are several.
+
+    feeds: prices per share, "USDT" being the peg's. references: what the vault lists, per token.
+    """
 
     chain_id: int
     vault: str
@@ -72,6 +83,7 @@ class DevChain:
     block_number: int
     timelock: str = ""
     """Admin of the vault where the plan has one; "": the admin account itself."""
+    references: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -86,7 +98,7 @@ class DevChain:
     def variables(self) -> dict[str, str]:
         """What Bronco is told about it, by setting."""
         assets = ",".join(
-            f'{{"symbol": "{symbol}", "token": "{token}", "feed": "{self.feeds[symbol]}"}}'
+            f'{{"symbol": "{symbol}", "token": "{token}", "feed": "{self.references[symbol]}"}}'
             for symbol, token in self.shares.items()
         )
         return {
@@ -144,6 +156,7 @@ class Deployment:
         usdt = self._create("DevUSDT")
         feeds = {s: self._create("DevFeed", f"{s} / USD", 8, p) for s, p in plan.stocks.items()}
         feeds["USDT"] = self._create("DevFeed", "USDT / USD", 8, _ANSWER)
+        references = self._list_references(feeds)
         # What the vault calls may come after it: its address is known, and nobody calls it before.
         after = 1 + len(plan.stocks)
         libraries = {name: self._foretold(after + i) for i, name in enumerate(_LIBRARIES)}
@@ -153,7 +166,7 @@ class Deployment:
         shares = {s: self._create("ShareToken", f"{s} share", s, vault) for s in plan.stocks}
         for name in _LIBRARIES:
             self._create(name)
-        self._govern(timelock, vault, self._settings(shares, feeds, timelock))
+        self._govern(timelock, vault, self._settings(shares, references, timelock))
         users = tuple(dev_address(FIRST_USER + i) for i in range(plan.users))
         self._give_money(usdt, vault, users)
         return DevChain(
@@ -169,7 +182,16 @@ class Deployment:
             users=users,
             block_number=0,
             timelock=timelock,
+            references=references,
         )
+
+    def _list_references(self, feeds: dict[str, str]) -> dict[str, str]:
+        """What the vault lists for each stock; roles they ask of the vault, which comes next."""
+        plan = self._plan
+        vault = self._foretold(len(plan.stocks))
+        bounds = (plan.heartbeat_seconds, plan.post_age_seconds, plan.split_notice_seconds)
+        terms = (vault, (*bounds, plan.post_move_bps))
+        return {s: self._create("ShareReference", feeds[s], *terms) for s in plan.stocks}
 
     def _terms(self, usdt: str, admin: str) -> tuple[object, ...]:
         plan = self._plan
@@ -178,18 +200,19 @@ class Deployment:
         return (usdt, admin, *clocks, plan.min_deposit, plan.fee_bps, plan.floor)
 
     def _settings(
-        self, shares: dict[str, str], feeds: dict[str, str], timelock: str
+        self, shares: dict[str, str], references: dict[str, str], timelock: str
     ) -> list[tuple[str, tuple[object, ...]]]:
         """Calls of the vault's admin: roles, assets, caps."""
         holders = {"SETTLER": SETTLER, "GUARDIAN": GUARDIAN, "TREASURER": TREASURER}
         roles = {name: dev_address(index) for name, index in holders.items()}
         roles["CONFIG"] = timelock or dev_address(ADMIN)
+        roles["REFERENCE"] = dev_address(ADMIN)
         plan, calls = self._plan, list[tuple[str, tuple[object, ...]]]()
         for role, holder in roles.items():
             calls.append(("grantRole", (keccak(text=f"{role}_ROLE"), holder)))
         for symbol, token in shares.items():
-            terms = (plan.heartbeat_seconds, plan.band_bps, plan.gap_bps, True)
-            calls.append(("configureAsset", (token, feeds[symbol], *terms)))
+            terms = (plan.heartbeat_seconds, plan.band_bps, plan.gap_bps, True, SHARE_SCALE)
+            calls.append(("configureAsset", (token, references[symbol], *terms)))
         caps = (plan.mint_cap, plan.pay_cap, plan.cap_window_seconds)
         calls.append(("configureCaps", (caps, plan.return_limit)))
         return calls

@@ -9,7 +9,7 @@ from models.errors import SourceUnavailable
 from models.requests import BlockRef
 from models.splits import NextSplit, SharesPerToken, SplitState
 
-REFERENCE = load_contract("DevFeed")  # as every share reference answers
+REFERENCE = load_contract("ShareReference")
 
 
 class SplitReader:

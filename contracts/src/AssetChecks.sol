@@ -17,13 +17,15 @@ library AssetChecks {
         IPriceFeed feed,
         uint32 heartbeat,
         uint16 bandBps,
-        uint16 gapBps
+        uint16 gapBps,
+        uint96 minRedeem
     ) external view returns (uint8 feedDecimals) {
         if (token.vault() != address(this)) revert VaultTypes.InvalidConfig("share token of another vault");
         if (token.decimals() != 18) revert VaultTypes.InvalidConfig("share token decimals");
         if (heartbeat == 0) revert VaultTypes.InvalidConfig("heartbeat");
         if (bandBps == 0 || bandBps >= BPS) revert VaultTypes.InvalidConfig("band");
         if (gapBps == 0 || gapBps >= BPS) revert VaultTypes.InvalidConfig("gap");
+        if (minRedeem == 0) revert VaultTypes.InvalidConfig("minimum redeem");
         feedDecimals = feed.decimals();
         if (feedDecimals > 18) revert VaultTypes.InvalidConfig("feed decimals");
     }

@@ -79,24 +79,28 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
     /// @param bandBps A settlement further than this from the reference is refused.
     /// @param gapBps A limit further than this from the reference is refused at creation.
     /// @param open Whether new requests are accepted; open ones are settled or refunded all the same.
+    /// @param minRedeem Least share units of a redeem: one share, which a split makes fewer units.
     function configureAsset(
         ShareToken token,
         IPriceFeed feed,
         uint32 heartbeat,
         uint16 bandBps,
         uint16 gapBps,
-        bool open
+        bool open,
+        uint96 minRedeem
     ) external onlyRole(CONFIG_ROLE) {
-        uint8 feedDecimals = AssetChecks.check(token, feed, heartbeat, bandBps, gapBps);
+        uint8 feedDecimals = AssetChecks.check(token, feed, heartbeat, bandBps, gapBps, minRedeem);
         uint16 assetId = _assetIds[address(token)];
         if (assetId == 0) {
             assetId = ++assetCount;
             _assetIds[address(token)] = assetId;
         }
         _book.assets[assetId] =
-            Asset(address(token), heartbeat, bandBps, gapBps, feedDecimals, open, address(feed));
+            Asset(
+            address(token), heartbeat, bandBps, gapBps, feedDecimals, open, address(feed), minRedeem
+        );
         emit AssetConfigured(
-            address(token), address(feed), feedDecimals, heartbeat, bandBps, gapBps, open
+            address(token), address(feed), feedDecimals, heartbeat, bandBps, gapBps, open, minRedeem
         );
     }
 
@@ -164,7 +168,7 @@ abstract contract VaultConfig is VaultTypes, AccessControlDefaultAdminRules, Pau
         return _book.assets[assetId].token;
     }
 
-    /// @notice The reference price in USDT units per whole share, USD taken 1:1.
+    /// @notice The reference price in USDT units per share token, USD taken 1:1.
     /// @return price 0 when the feed gives no usable answer.
     function referencePrice(address token) external view returns (uint256 price) {
         return _reference(_book.assets[_assetIds[token]]);

@@ -41,7 +41,7 @@ abstract contract VaultRequests is VaultLedger {
 
     /// @notice Escrow USDT to buy whole shares of `asset`; what is not spent comes back to the caller.
     /// @param amount USDT units to pull; what really arrives is what counts.
-    /// @param limitPrice Most the caller pays per whole share, fee included; MARKET_BUY for market.
+    /// @param limitPrice Most the caller pays per share token, fee included; MARKET_BUY for market.
     /// @param deadline No order works for this request after it.
     /// @param recipient Who gets the shares.
     /// @return n The request's number.
@@ -74,8 +74,8 @@ abstract contract VaultRequests is VaultLedger {
     }
 
     /// @notice Escrow share tokens to sell whole shares of `asset`; what is not sold comes back.
-    /// @param shares Share units to pull, at least one whole share.
-    /// @param limitPrice Least the caller gets per whole share, fee deducted; 0 for market.
+    /// @param shares Share units to pull, at least the asset's `minRedeem`.
+    /// @param limitPrice Least the caller gets per share token, fee deducted; 0 for market.
     /// @param recipient Who gets the USDT.
     function redeem(
         address asset,
@@ -189,7 +189,8 @@ abstract contract VaultRequests is VaultLedger {
         uint16 assetId = _admit(asset, deadline, recipient);
         if (limitPrice != 0) _checkLimit(assetId, limitPrice);
         uint128 received = _pull(asset, shares);
-        if (received < SHARE) revert AmountTooSmall(received, SHARE);
+        uint256 minimum = _book.assets[assetId].minRedeem;
+        if (received < minimum) revert AmountTooSmall(received, minimum);
         bytes32 id;
         (n, id) = _store(Side.Redeem, assetId, received, limitPrice, deadline, recipient);
         emit RedeemRequested(

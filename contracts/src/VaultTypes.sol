@@ -3,8 +3,8 @@ pragma solidity 0.8.37;
 
 /// @title VaultTypes
 /// @notice The vocabulary of BroncoVault: what is stored, what goes in, what is said.
-/// @dev Units. USDT amounts: the token's own units. Share amounts: 1e18 units per whole share.
-/// Prices: USDT units per whole share. Times: Unix seconds. Rates: basis points (1/10,000).
+/// @dev Units. USDT amounts: the token's own units. Share amounts: 1e18 units per share token, however
+/// many shares that stands for. Prices and limits: USDT units per token. Times: Unix seconds. Rates: basis points (1/10,000).
 interface VaultTypes {
     enum Side {
         Deposit,
@@ -126,6 +126,7 @@ interface VaultTypes {
         bool open;
         // ---
         address feed;
+        uint96 minRedeem;
     }
 
     /// @dev One entry of the queue of owed payouts, keyed by request number.
@@ -200,7 +201,8 @@ interface VaultTypes {
         uint32 heartbeat,
         uint16 bandBps,
         uint16 gapBps,
-        bool open
+        bool open,
+        uint96 minRedeem
     );
     event TermsConfigured(uint128 minDeposit, uint16 feeBps, uint128 floor);
     event SettlerSuspended(address indexed settler, address indexed guardian);

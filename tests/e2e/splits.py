@@ -13,6 +13,7 @@ from models.requests import Side
 from tests.e2e.desk import DOLLAR, Desk
 
 FEED = load_contract("DevFeed")
+REFERENCE = load_contract("ShareReference")
 PHASES = ("WAIT", "WORK", "PART", "FILL", "SENT", "DONE")
 SYMBOLS = tuple(f"{phase}{side[0]}" for phase, side in product(PHASES, Side))
 PRICE = Decimal(190)
@@ -35,6 +36,7 @@ class SplitDesk:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.numerator = self.denominator = 1
+        self._epoch = 0
 
     def shares(self, tokens: int) -> int:
         """Shares that these tokens are now."""
@@ -65,7 +67,10 @@ class SplitDesk:
         )
         at = (await self.desk.vault.head()).timestamp + seconds
         for symbol in SYMBOLS:
-            await self._feed(symbol, "setSplit", self.numerator, self.denominator, at)
+            terms = (self._epoch, self.numerator, self.denominator, at)
+            reference = self.desk.stack.chain.references[symbol]
+            await self.desk.staff(ADMIN).send(REFERENCE, reference, "scheduleSplit", *terms)
+        self._epoch += 1
         return at
 
     async def split_at_broker(self, numerator: int, denominator: int) -> None:

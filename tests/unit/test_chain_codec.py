@@ -117,7 +117,15 @@ def test_gas_limit__grows_by_item__and_leaves_the_reserve() -> None:
 
 
 def test_load_contract__each_one_we_ship__is_there() -> None:
-    for name in ("BroncoVault", "ShareToken", "EligibilityList", "Timelock", "DevUSDT", "DevFeed"):
+    for name in (
+        "BroncoVault",
+        "ShareToken",
+        "EligibilityList",
+        "ShareReference",
+        "Timelock",
+        "DevUSDT",
+        "DevFeed",
+    ):
         assert len(load_contract(name).bytecode) > 1000
 
 

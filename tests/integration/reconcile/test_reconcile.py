@@ -239,7 +239,7 @@ async def test_positions__after_a_split__are_compared_in_tokens(
     await executed(office, await placed(office))
     desk = office.rig.desk
     at = (await desk.vault.head()).timestamp + 100
-    await desk.admin.send(FEED, desk.feed, "setSplit", 4, 1, at)
+    await desk.split(4, 1, at)
     await desk.warp_to(at)
     office.broker.shares = shares
     await twice(office)

@@ -21,6 +21,7 @@ from models.requests import BlockRef, VaultRequest, VaultStatus
 from tests.waiting import eventually
 
 FEED = load_contract("DevFeed")
+REFERENCE = load_contract("ShareReference")
 DOLLAR = 10**6
 SHARE = 10**18
 PRICE = Decimal(190)
@@ -38,6 +39,7 @@ class Desk:
         self.usdt = chain.usdt
         self.share = chain.shares["AAPL"]
         self.feed = chain.feeds["AAPL"]
+        self.reference = chain.references["AAPL"]
         self.vault = VaultClient(rpc, chain_id=chain.chain_id, address=chain.vault)
         self.sender = ChainSender(rpc, vault=chain.vault)
         self.admin = self.wallet(ADMIN)
@@ -120,10 +122,21 @@ class Desk:
         await self.call(self.admin, "configureTerms", min_deposit, fee_bps, floor)
 
     async def configure_asset(
-        self, *, heartbeat: int = 86_400, band: int = 2_500, gap: int = 5_000, is_open: bool = True
+        self,
+        *,
+        feed: str = "",
+        heartbeat: int = 86_400,
+        band: int = 2_500,
+        gap: int = 5_000,
+        is_open: bool = True,
     ) -> None:
-        terms = (self.share, self.feed, heartbeat, band, gap, is_open)
+        terms = (self.share, feed or self.reference, heartbeat, band, gap, is_open, SHARE)
         await self.call(self.admin, "configureAsset", *terms)
+
+    async def split(self, numerator: int, denominator: int, at: int, *, epoch: int = 0) -> None:
+        """From `at` on a token is so many shares."""
+        terms = (epoch, numerator, denominator, at)
+        await self.admin.send(REFERENCE, self.reference, "scheduleSplit", *terms)
 
     async def set_price(self, dollars: Decimal) -> None:
         await self.admin.send(FEED, self.feed, "setAnswer", int(dollars * 10**8))

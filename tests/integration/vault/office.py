@@ -30,6 +30,7 @@ class Office:
         self.dev = self.revm.chain
         self.share = self.dev.shares["AAPL"]
         self.feed = self.dev.feeds["AAPL"]
+        self.reference = self.dev.references["AAPL"]
         self.alice, self.bob, self.carol, *_ = self.dev.users
         for user in self.dev.users:
             for token in (self.dev.usdt, self.share):

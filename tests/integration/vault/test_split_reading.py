@@ -23,28 +23,28 @@ def agreeing(desk: Desk) -> Reader:
 
 async def split(desk: Desk, seconds: int) -> int:
     at = (await desk.vault.head()).timestamp + seconds
-    await desk.admin.send(FEED, desk.feed, "setSplit", 4, 1, at)
+    await desk.split(4, 1, at)
     return at
 
 
 async def test_state__before_at_and_after_a_split__says_where_it_stands(desk: Desk) -> None:
     splits = SplitReader(agreeing(desk))
     born = await desk.vault.head()
-    state = await splits.state(desk.feed, born)
+    state = await splits.state(desk.reference, born)
     assert (state.ratio, state.upcoming) == (SharesPerToken(), None)
     at = await split(desk, 100)
-    state = await splits.state(desk.feed, await desk.vault.head(), margin_seconds=60)
+    state = await splits.state(desk.reference, await desk.vault.head(), margin_seconds=60)
     assert (state.ratio, state.upcoming) == (SharesPerToken(), NextSplit(4, 1, at))
     await desk.warp_to(at)
     head = await desk.vault.head()
-    state = await splits.state(desk.feed, head, margin_seconds=60)
+    state = await splits.state(desk.reference, head, margin_seconds=60)
     assert (state.ratio, state.upcoming) == (FOUR, None)
     assert (state.priced_epoch, state.settled_epoch) == (0, 0)
-    assert await splits.ratio(desk.feed, born) == SharesPerToken()
-    assert await splits.ratio_then(desk.feed, at - 1, head) == SharesPerToken()
+    assert await splits.ratio(desk.reference, born) == SharesPerToken()
+    assert await splits.ratio_then(desk.reference, at - 1, head) == SharesPerToken()
     await desk.warp_to(at + 61)
     await desk.admin.send(FEED, desk.feed, "setAnswer", 4_750_000_000)
-    state = await splits.state(desk.feed, await desk.vault.head(), margin_seconds=60)
+    state = await splits.state(desk.reference, await desk.vault.head(), margin_seconds=60)
     assert (state.priced_epoch, state.settled_epoch) == (1, 1)
 
 
@@ -59,6 +59,6 @@ async def test_reference__across_a_split__is_the_same_price_per_token(desk: Desk
 
 async def test_state__of_what_is_no_share_reference__is_no_answer(desk: Desk) -> None:
     splits, head = SplitReader(agreeing(desk)), await desk.vault.head()
-    for address in (desk.usdt, desk.alice.address):
+    for address in (desk.usdt, desk.feed, desk.alice.address):
         with pytest.raises(SourceUnavailable):
             await splits.state(address, head)

@@ -108,7 +108,7 @@ async def _listed(desk: Desk, vault: str) -> str:
     role = bytes.fromhex((await _role(desk, vault))[2:])
     await desk.admin.send(VAULT, vault, "grantRole", role, desk.admin.address)
     await desk.admin.send(
-        VAULT, vault, "configureAsset", share, desk.feed, 86_400, 2500, 5000, True
+        VAULT, vault, "configureAsset", share, desk.reference, 86_400, 2500, 5000, True, 1
     )
     return share
 

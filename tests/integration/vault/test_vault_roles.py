@@ -102,7 +102,7 @@ async def test_configure_asset__token_of_another_vault__reverts(desk: Desk) -> N
     nonce = await desk.sender.latest_nonce(desk.admin.address)
     await desk.admin.transact("create", "", code)
     token = str(get_create_address(HexAddress(HexStr(desk.admin.address)), Nonce(nonce)))
-    terms = (token, desk.feed, 86_400, 2500, 5000, True)
+    terms = (token, desk.reference, 86_400, 2500, 5000, True, 1)
 
     with pytest.raises(CallReverted, match="another vault") as refused:
         await desk.call(desk.admin, "configureAsset", *terms)
@@ -116,7 +116,7 @@ async def test_configure_asset__a_feed_of_other_decimals__reference_is_rescaled(
     feed = load_contract("DevFeed")
     await desk.admin.send(feed, desk.feed, "setDecimals", 18)
     await desk.admin.send(feed, desk.feed, "setAnswer", 190 * 10**18)
-    await desk.configure_asset()
+    await desk.configure_asset(feed=desk.feed)
 
     assert await desk.vault.reference_price(desk.share, await desk.head()) == 190 * DOLLAR
 

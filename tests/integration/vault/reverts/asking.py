@@ -45,7 +45,7 @@ async def unlisted(office: Office, function: str) -> Ask:
 
 @reverts(VAULT, ASKING, "AssetClosed")
 async def closed(office: Office, function: str) -> Ask:
-    terms = (office.share, office.feed, 86_400, 2_500, 5_000, False)
+    terms = (office.share, office.reference, 86_400, 2_500, 5_000, False, 1)
     office.revm.call(office.dev.admin, "configureAsset", *terms)
     return asking(office, function)
 

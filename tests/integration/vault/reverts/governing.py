@@ -20,7 +20,7 @@ ARGS: dict[str, tuple[object, ...]] = {
     **{"pause": (), "unpause": (), "suspendSettler": (NOBODY,)},
     **{"configureTerms": (1, 0, 0), "configureCaps": (CAPS, 1)},
     **{"configureEligibility": (NOBODY,), "configureApprovers": ([], 0)},
-    "configureAsset": (TOKEN, NOBODY, DAY, 1, 1, True),
+    "configureAsset": (TOKEN, NOBODY, DAY, 1, 1, True, 1),
     **{"grantRole": (OTHER, TOKEN), "revokeRole": (OTHER, TOKEN)},
     **{"beginDefaultAdminTransfer": (TOKEN,), "cancelDefaultAdminTransfer": ()},
     **{"changeDefaultAdminDelay": (1,), "rollbackDefaultAdminDelay": ()},
@@ -131,9 +131,15 @@ async def one_named_twice(office: Office, _: str) -> Ask:
 
 
 def asset(
-    office: Office, *, token: str = "", heartbeat: int = DAY, band: int = 2_500, gap: int = 5_000
+    office: Office,
+    *,
+    token: str = "",
+    heartbeat: int = DAY,
+    band: int = 2_500,
+    gap: int = 5_000,
+    least: int = 1,
 ) -> Ask:
-    terms = (token or office.share, office.feed, heartbeat, band, gap, True)
+    terms = (token or office.share, office.feed, heartbeat, band, gap, True, least)
     return Ask(office.dev.admin, terms)
 
 
@@ -162,6 +168,11 @@ async def whole_band(office: Office, _: str) -> Ask:
 @reverts(VAULT, "configureAsset", "InvalidConfig: gap")
 async def no_gap(office: Office, _: str) -> Ask:
     return asset(office, gap=0)
+
+
+@reverts(VAULT, "configureAsset", "InvalidConfig: minimum redeem")
+async def nothing_to_redeem(office: Office, _: str) -> Ask:
+    return asset(office, least=0)
 
 
 @reverts(VAULT, "configureAsset", "InvalidConfig: feed decimals")

@@ -14,7 +14,7 @@ from tests.integration.vault.revm import GAS
 Pair = tuple[str, str, str]
 CONTRACTS = {
     name: load_contract(name)
-    for name in ("BroncoVault", "ShareToken", "EligibilityList", "Timelock")
+    for name in ("BroncoVault", "ShareToken", "EligibilityList", "ShareReference", "Timelock")
 }
 
 
@@ -61,7 +61,8 @@ def perform(office: Office, contract: str, function: str, ask: Ask) -> None:
         libraries = dict.fromkeys(abi.libraries, office.dev.vault)
         office.revm.transact(ask.who, "", abi.creation(*ask.args, libraries=libraries))
         return
-    to = ask.to or (office.dev.vault if contract == "BroncoVault" else office.share)
+    own = {"BroncoVault": office.dev.vault, "ShareReference": office.reference}
+    to = ask.to or own.get(contract, office.share)
     data = abi.calldata(function, *ask.args)
     if ask.reentering:
         office.revm.replace_code(office.dev.usdt, calling_back(to, data))
