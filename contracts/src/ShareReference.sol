@@ -29,6 +29,14 @@ contract ShareReference is IPriceFeed {
         uint64 effectiveAt;
     }
 
+    /// @dev One word.
+    struct Newest {
+        uint32 numerator;
+        uint32 denominator;
+        uint64 effectiveAt;
+        uint32 epoch;
+    }
+
     /// @dev heartbeat: seconds after which the feed is stale. maxAge: seconds for which a posted price
     /// counts. minNotice: seconds from a split's scheduling to its effect. maxMoveBps: how far a posted
     /// price may be from the feed's last answer, basis points, both per token.
@@ -57,6 +65,8 @@ contract ShareReference is IPriceFeed {
 
     /// @dev By epoch; the first is 1/1 for ever, the last may be still to come.
     Split[] private _splits;
+    /// @dev The last of them with its epoch, in one word: every settlement reads it.
+    Newest private _newest;
 
     event SplitScheduled(uint32 indexed epoch, uint32 numerator, uint32 denominator, uint64 effectiveAt);
     event SplitCancelled(uint32 indexed epoch, address indexed by);
@@ -82,7 +92,7 @@ contract ShareReference is IPriceFeed {
         (primary, vault, decimals) = (primary_, vault_, primary_.decimals());
         (heartbeat, maxAge) = (bounds.heartbeat, bounds.maxAge);
         (minNotice, maxMoveBps) = (bounds.minNotice, bounds.maxMoveBps);
-        _splits.push(Split(1, 1, 0));
+        _append(Split(1, 1, 0));
     }
 
     // ------------------------------------------------------------------ splits
@@ -97,10 +107,9 @@ contract ShareReference is IPriceFeed {
         uint64 effectiveAt
     ) external {
         if (!vault.hasRole(CONFIG_ROLE, msg.sender)) revert NotAllowed(msg.sender);
-        uint32 epoch = _newest();
-        Split memory last = _splits[epoch];
+        Newest memory last = _newest;
         if (last.effectiveAt > block.timestamp) revert SplitPending(last.effectiveAt);
-        if (expectedEpoch != epoch) revert UnexpectedEpoch(epoch);
+        if (expectedEpoch != last.epoch) revert UnexpectedEpoch(last.epoch);
         uint256 earliest = block.timestamp + minNotice;
         if (effectiveAt <= block.timestamp || effectiveAt < earliest) revert TooSoon(effectiveAt, earliest);
         uint256 after_ = uint256(numerator) * last.denominator;
@@ -108,18 +117,20 @@ contract ShareReference is IPriceFeed {
         if (after_ == 0 || before == 0 || after_ > before * MAX_STEP || before > after_ * MAX_STEP) {
             revert StepTooLarge(numerator, denominator);
         }
-        _splits.push(Split(numerator, denominator, effectiveAt));
-        emit SplitScheduled(epoch + 1, numerator, denominator, effectiveAt);
+        _append(Split(numerator, denominator, effectiveAt));
+        emit SplitScheduled(last.epoch + 1, numerator, denominator, effectiveAt);
     }
 
     /// @notice Take back a split that has not taken effect. A guardian may too: it only stops.
     function cancelSplit() external {
         bool allowed = vault.hasRole(CONFIG_ROLE, msg.sender) || vault.hasRole(GUARDIAN_ROLE, msg.sender);
         if (!allowed) revert NotAllowed(msg.sender);
-        uint32 epoch = _newest();
-        if (_splits[epoch].effectiveAt <= block.timestamp) revert NoSplitPending();
+        Newest memory last = _newest;
+        if (last.effectiveAt <= block.timestamp) revert NoSplitPending();
         _splits.pop();
-        emit SplitCancelled(epoch, msg.sender);
+        Split memory before = _splits[last.epoch - 1];
+        _newest = Newest(before.numerator, before.denominator, before.effectiveAt, last.epoch - 1);
+        emit SplitCancelled(last.epoch, msg.sender);
     }
 
     /// @notice Shares that a token stands for now, as a fraction, and how many splits came before.
@@ -137,7 +148,7 @@ contract ShareReference is IPriceFeed {
         view
         returns (uint32 numerator, uint32 denominator, uint64 effectiveAt)
     {
-        Split memory last = _splits[_newest()];
+        Newest memory last = _newest;
         if (last.effectiveAt > block.timestamp) return (last.numerator, last.denominator, last.effectiveAt);
     }
 
@@ -147,7 +158,9 @@ contract ShareReference is IPriceFeed {
         view
         returns (uint32 numerator, uint32 denominator, uint32 epoch)
     {
-        epoch = _newest();
+        Newest memory last = _newest;
+        if (last.effectiveAt <= time) return (last.numerator, last.denominator, last.epoch);
+        epoch = last.epoch - 1;
         while (_splits[epoch].effectiveAt > time) epoch--;
         Split memory found = _splits[epoch];
         return (found.numerator, found.denominator, epoch);
@@ -212,8 +225,10 @@ contract ShareReference is IPriceFeed {
 
     // ------------------------------------------------------------------ within
 
-    function _newest() private view returns (uint32) {
-        return uint32(_splits.length - 1);
+    function _append(Split memory split) private {
+        _splits.push(split);
+        uint32 epoch = uint32(_splits.length - 1);
+        _newest = Newest(split.numerator, split.denominator, split.effectiveAt, epoch);
     }
 
     /// @dev A chain of posts leads nowhere: each is held against the feed's own word.

@@ -5,8 +5,6 @@ import {IPriceFeed} from "../IPriceFeed.sol";
 
 /// @title DevFeed
 /// @notice A price feed for dev chains with Chainlink's interface, whose owner sets the answer.
-/// @dev It answers as a share reference does: prices are set per share and told per token, at the
-/// shares per token that were in force when the price was set.
 contract DevFeed is IPriceFeed {
     address public immutable owner;
     string public description;
@@ -16,14 +14,6 @@ contract DevFeed is IPriceFeed {
     uint80 private _round;
     int256 private _answer;
     uint256 private _updatedAt;
-
-    struct Split {
-        uint32 numerator;
-        uint32 denominator;
-        uint64 effectiveAt;
-    }
-
-    Split[] private _splits;
 
     event AnswerUpdated(int256 indexed current, uint256 indexed roundId, uint256 updatedAt);
 
@@ -56,41 +46,12 @@ contract DevFeed is IPriceFeed {
         decimals = decimals_;
     }
 
-    /// @notice From `effectiveAt_` on a token is `numerator_` / `denominator_` shares.
-    function setSplit(uint32 numerator_, uint32 denominator_, uint64 effectiveAt_) external onlyOwner {
-        _splits.push(Split(numerator_, denominator_, effectiveAt_));
-    }
-
-    function sharesPerToken() external view returns (uint32 numerator, uint32 denominator, uint32 epoch) {
-        return ratioAt(block.timestamp);
-    }
-
-    function nextSplit() external view returns (uint32 numerator, uint32 denominator, uint64 effectiveAt) {
-        for (uint256 i = 0; i < _splits.length; i++) {
-            Split memory s = _splits[i];
-            if (s.effectiveAt > block.timestamp) return (s.numerator, s.denominator, s.effectiveAt);
-        }
-    }
-
     function latestRoundData()
         external
         view
         returns (uint80 roundId, int256 answer, uint256 startedAt, uint256 updatedAt, uint80 answeredInRound)
     {
-        (uint32 numerator, uint32 denominator,) = ratioAt(_updatedAt);
-        answer = _answer * int256(uint256(numerator)) / int256(uint256(denominator));
-        return (_round, answer, _updatedAt, _updatedAt, _round);
-    }
-
-    function ratioAt(uint256 time_)
-        public
-        view
-        returns (uint32 numerator, uint32 denominator, uint32 epoch)
-    {
-        (numerator, denominator) = (1, 1);
-        for (; epoch < _splits.length && _splits[epoch].effectiveAt <= time_; epoch++) {
-            (numerator, denominator) = (_splits[epoch].numerator, _splits[epoch].denominator);
-        }
+        return (_round, _answer, _updatedAt, _updatedAt, _round);
     }
 
     /// @dev Only the latest round is kept.

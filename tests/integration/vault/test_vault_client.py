@@ -205,6 +205,6 @@ async def test_asset__listed_or_not__terms_or_none(desk: Desk) -> None:
     terms = await desk.vault.asset(desk.share, head)
 
     assert terms is not None
-    assert (terms.token, terms.feed, terms.band_bps) == (desk.share, desk.feed, 2_500)
+    assert (terms.token, terms.feed, terms.band_bps) == (desk.share, desk.reference, 2_500)
     assert await desk.vault.asset(desk.usdt, head) is None
     assert await desk.vault.usdt(head) == (desk.usdt, 6)

@@ -57,7 +57,7 @@ async def deposits(desk: Desk, count: int, *, holders: bool) -> list[VaultReques
 @pytest.mark.parametrize(
     ("count", "holders", "most"),
     [
-        (1, True, 125_000),
+        (1, True, 130_000),
         (20, True, 43_000),
         (50, True, 40_000),
         (1, False, 210_000),
