@@ -40,8 +40,7 @@ class Splitting:
     async def near(self, token: str, at: BlockRef) -> bool:
         """Whether broker, feed and reference may speak of different shares just now."""
         state = await self.state(token, at)
-        fresh = state.settled_epoch != state.ratio.epoch
-        return fresh or bool(state.unsettled(at.timestamp, self._margin))
+        return bool(state.unsettled(at.timestamp, self._margin))
 
     async def outdated(self, claim: Placement | None, token: str, at: BlockRef) -> bool:
         """Whether a working order is of shares that a split ended, or will within the margin.
@@ -58,7 +57,8 @@ class Splitting:
         upcoming = state.upcoming
         if upcoming is not None and at.timestamp >= upcoming.at - self._margin:
             return True
-        return claim.ratio is not None and claim.ratio.epoch < state.ratio.epoch
+        # Compared as a ratio: a reorganisation may give the same epoch another one.
+        return claim.ratio is not None and claim.ratio.exact != state.ratio.exact
 
     async def known(
         self, claims: Sequence[Placement], terms: VaultRequest, at: BlockRef

@@ -190,7 +190,7 @@ class Deployment:
         plan = self._plan
         vault = self._foretold(len(plan.stocks))
         bounds = (plan.heartbeat_seconds, plan.post_age_seconds, plan.split_notice_seconds)
-        terms = (vault, (*bounds, plan.post_move_bps))
+        terms = (vault, (*bounds, plan.post_move_bps), 1, 1)
         return {s: self._create("ShareReference", feeds[s], *terms) for s in plan.stocks}
 
     def _terms(self, usdt: str, admin: str) -> tuple[object, ...]:

@@ -27,17 +27,25 @@ class SplitReader:
             SourceUnavailable: it cannot be asked, endpoints disagree, or the feed is no reference
                 and so nobody can say how many shares a token is.
         """
-        ratio, upcoming, price = await self._read(
-            feed, at, ("sharesPerToken",), ("nextSplit",), ("latestRoundData",)
-        )
         before = max(0, at.timestamp - int(margin_seconds))
-        priced, settled = await self._read(feed, at, ("ratioAt", price[3]), ("ratioAt", before))
+        ratio, upcoming, settled = await self._read(
+            feed, at, ("sharesPerToken",), ("nextSplit",), ("ratioAt", before)
+        )
         return SplitState(
             ratio=_ratio(feed, ratio),
             upcoming=NextSplit(*upcoming) if upcoming[2] else None,
-            priced_epoch=_ratio(feed, priced).epoch,
+            priced_epoch=await self._priced_epoch(feed, at),
             settled_epoch=_ratio(feed, settled).epoch,
         )
+
+    async def _priced_epoch(self, feed: str, at: BlockRef) -> int | None:
+        """Apart from the rest: a feed that has died must not hide a split that is near."""
+        try:
+            (price,) = await self._read(feed, at, ("latestRoundData",))
+        except SourceUnavailable:
+            return None
+        (priced,) = await self._read(feed, at, ("ratioAt", price[3]))
+        return _ratio(feed, priced).epoch
 
     async def ratio(self, feed: str, at: BlockRef) -> SharesPerToken:
         """Shares per token at a block. Raises as `state`."""

@@ -49,12 +49,13 @@ class SplitState:
     """What an asset's reference says about splits at one block.
 
     priced_epoch: the epoch in which its newest price was given; older than the ratio's: the feed
-    has not spoken since the split. settled_epoch: the epoch that was in force a margin ago.
+    has not spoken since the split; None: it gives no price.
+    settled_epoch: the epoch that was in force a margin ago.
     """
 
     ratio: SharesPerToken
     upcoming: NextSplit | None
-    priced_epoch: int
+    priced_epoch: int | None
     settled_epoch: int
 
     def unsettled(self, now: int, margin: float) -> str:
@@ -68,6 +69,10 @@ class SplitState:
             words = f"in {ahead} s" if ahead > 0 else "now"
             new = f"{self.upcoming.numerator}/{self.upcoming.denominator}"
             return f"a split to {new} shares per token takes effect {words}"
+        if self.settled_epoch != self.ratio.epoch:
+            return f"the split to {self.ratio} shares per token is less than {margin:g} s old"
+        if self.priced_epoch is None:
+            return "the feed gives no price"
         if self.priced_epoch != self.ratio.epoch:
             return f"the feed has given no price since the split to {self.ratio} shares per token"
         return ""

@@ -65,6 +65,7 @@ async def start_mariadb(directory: Path, port: int | None = None) -> Mariadb:
     port = port or free_port()
     argv = [
         str(server), "--no-defaults", f"--datadir={home / 'data'}", *FAST,
+        f"--tmpdir={_scratch(home)}",
         f"--port={port}", f"--bind-address={HOST}", f"--init-file={_accounts(home, password)}",
         # Relative to the data directory: the name of a socket may have 107 bytes at most.
         "--socket=server.sock", f"--pid-file={home / 'server.pid'}", f"--user={getpass.getuser()}",
@@ -83,7 +84,7 @@ async def _install(home: Path) -> None:
         return
     argv = [
         str(require_program("mariadb-install-db", REMEDY)), "--no-defaults", *FAST,
-        f"--datadir={data}", f"--user={getpass.getuser()}",
+        f"--datadir={data}", f"--tmpdir={_scratch(home)}", f"--user={getpass.getuser()}",
         "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
     ]  # fmt: skip
     installing = ManagedProcess(Program("mariadb-install-db", tuple(argv), home / "install.log"))
@@ -91,6 +92,13 @@ async def _install(home: Path) -> None:
     code = await installing.wait()
     if code != 0:
         installing.fail(f"ended with {code}")
+
+
+def _scratch(home: Path) -> Path:
+    """For temporary tables: where servers share one place, each that starts removes the others'."""
+    scratch = home / "tmp"
+    scratch.mkdir(exist_ok=True)
+    return scratch
 
 
 def _installed(data: Path) -> bool:

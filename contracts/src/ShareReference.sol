@@ -63,7 +63,7 @@ contract ShareReference is IPriceFeed {
     int256 public posted;
     uint64 public postedAt;
 
-    /// @dev By epoch; the first is 1/1 for ever, the last may be still to come.
+    /// @dev By epoch; the first from the beginning of time, the last may be still to come.
     Split[] private _splits;
     /// @dev The last of them with its epoch, in one word: every settlement reads it.
     Newest private _newest;
@@ -86,13 +86,22 @@ contract ShareReference is IPriceFeed {
     error NoAnswer();
     error NoHistory(uint80 roundId);
 
-    constructor(IPriceFeed primary_, IAccessControl vault_, Bounds memory bounds) {
+    /// @param numerator_ Shares that a token stands for: 1/1 for a new token, today's ratio when this
+    /// takes another reference's place.
+    constructor(
+        IPriceFeed primary_,
+        IAccessControl vault_,
+        Bounds memory bounds,
+        uint32 numerator_,
+        uint32 denominator_
+    ) {
         bool some = bounds.heartbeat != 0 && bounds.maxAge != 0 && bounds.maxMoveBps != 0;
         if (!some || bounds.maxMoveBps >= BPS) revert InvalidBounds();
+        if (numerator_ == 0 || denominator_ == 0) revert InvalidBounds();
         (primary, vault, decimals) = (primary_, vault_, primary_.decimals());
         (heartbeat, maxAge) = (bounds.heartbeat, bounds.maxAge);
         (minNotice, maxMoveBps) = (bounds.minNotice, bounds.maxMoveBps);
-        _append(Split(1, 1, 0));
+        _append(Split(numerator_, denominator_, 0));
     }
 
     // ------------------------------------------------------------------ splits

@@ -47,6 +47,14 @@ async def test_mariadb__killed__keeps_what_was_committed(tmp_path: Path) -> None
     await server.process.stop()
 
 
+async def test_mariadb__started_beside_others__loses_no_temporary_tables(tmp_path: Path) -> None:
+    """One that starts removes all temporary tables in its place, whoever they belong to."""
+    server = await start_mariadb(tmp_path / "mariadb")
+    ((place,),) = await query(server, "SELECT @@tmpdir")
+    assert Path(place).is_relative_to(tmp_path)
+    await server.process.stop()
+
+
 async def test_mariadb__handle_shown__hides_its_password(mariadb: Mariadb) -> None:
     assert mariadb.password not in repr(mariadb)
     assert mariadb.password not in " ".join(mariadb.process.program.argv)

@@ -89,6 +89,17 @@ def test_cancel__by_the_guardian_before_it_counts__leaves_everything(office: Off
     assert ask(office, "sharesPerToken") == (3, 2, 1)
 
 
+def test_reference__that_replaces_another__begins_at_its_ratio() -> None:
+    """Else every token would stand for one share again."""
+    office = Office()
+    office.revm.warp_to(split(office, 4))
+    feed(office, 47)
+    terms = (office.feed, office.dev.vault, (DAY, HOUR, 0, 3_000), 4, 1)
+    office.reference = office.revm.create(REFERENCE, *terms)
+    assert ask(office, "sharesPerToken") == (4, 1, 0)
+    assert price(office).answer == 188 * UNIT
+
+
 def test_notice__shorter_than_agreed__is_refused() -> None:
     office = Office(DevChainPlan(split_notice_seconds=2 * HOUR))
     with pytest.raises(Reverted) as refused:

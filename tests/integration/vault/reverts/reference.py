@@ -23,7 +23,7 @@ def a_split(
 
 @reverts(REFERENCE, "constructor", "InvalidBounds")
 async def moves_without_bound(office: Office, _: str) -> Ask:
-    return Ask(office.dev.admin, (office.feed, office.dev.vault, (*BOUNDS[:3], 10_000)))
+    return Ask(office.dev.admin, (office.feed, office.dev.vault, (*BOUNDS[:3], 10_000), 1, 1))
 
 
 @reverts(REFERENCE, "scheduleSplit cancelSplit post", "NotAllowed")
