@@ -27,7 +27,7 @@ _ANSWER = 10**8
 """Feeds for US dollars have 8 decimals: https://docs.chain.link/data-feeds/price-feeds"""
 _LIBRARIES = ("Approvals", "AssetChecks", "VaultViews")
 _CONTRACTS = (
-    *(*_LIBRARIES, "BroncoVault", "ShareToken", "ShareReference"),
+    *(*_LIBRARIES, "BroncoVault", "ShareToken", "ShareReference", "SupplyMonitor"),
     *("DevUSDT", "DevFeed", "Timelock"),
 )
 
@@ -51,6 +51,8 @@ class DevChainPlan:
     """For which a posted price stands in for a stale feed; by no more than post_move_bps."""
     post_move_bps: int = 3_000
     split_notice_seconds: int = 0
+    attestation_seconds: int = 86_400
+    """For which an attestation of what backs a token is fresh."""
     settle_grace_seconds: int = 7 * 86_400
     min_lifetime_seconds: int = 600
     max_lifetime_seconds: int = 30 * 86_400
@@ -84,6 +86,7 @@ class DevChain:
     timelock: str = ""
     """Admin of the vault where the plan has one; "": the admin account itself."""
     references: dict[str, str] = field(default_factory=dict)
+    monitor: str = ""
 
     def to_json(self) -> str:
         """As JSON text."""
@@ -156,6 +159,9 @@ class Deployment:
         usdt = self._create("DevUSDT")
         feeds = {s: self._create("DevFeed", f"{s} / USD", 8, p) for s, p in plan.stocks.items()}
         feeds["USDT"] = self._create("DevFeed", "USDT / USD", 8, _ANSWER)
+        # They ask the vault, which comes after them, for roles.
+        vault = self._foretold(1 + len(plan.stocks))
+        monitor = self._create("SupplyMonitor", vault, plan.attestation_seconds)
         references = self._list_references(feeds)
         # What the vault calls may come after it: its address is known, and nobody calls it before.
         after = 1 + len(plan.stocks)
@@ -183,6 +189,7 @@ class Deployment:
             block_number=0,
             timelock=timelock,
             references=references,
+            monitor=monitor,
         )
 
     def _list_references(self, feeds: dict[str, str]) -> dict[str, str]:
@@ -206,7 +213,7 @@ class Deployment:
         holders = {"SETTLER": SETTLER, "GUARDIAN": GUARDIAN, "TREASURER": TREASURER}
         roles = {name: dev_address(index) for name, index in holders.items()}
         roles["CONFIG"] = timelock or dev_address(ADMIN)
-        roles["REFERENCE"] = dev_address(ADMIN)
+        roles["REFERENCE"] = roles["ATTESTOR"] = dev_address(ADMIN)
         plan, calls = self._plan, list[tuple[str, tuple[object, ...]]]()
         for role, holder in roles.items():
             calls.append(("grantRole", (keccak(text=f"{role}_ROLE"), holder)))

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 export const here = dirname(fileURLToPath(import.meta.url));
 export const solc = createRequire(import.meta.url)("solc");
 export const LIBRARIES = ["Approvals", "AssetChecks", "VaultViews"];
-export const OURS = ["BroncoVault", "ShareToken", "EligibilityList", "ShareReference", "Timelock"];
+export const OURS = ["BroncoVault", "ShareToken", "EligibilityList", "ShareReference", "SupplyMonitor", "Timelock"];
 
 function sources(dir, prefix) {
   return Object.fromEntries(

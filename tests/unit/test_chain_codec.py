@@ -122,6 +122,7 @@ def test_load_contract__each_one_we_ship__is_there() -> None:
         "ShareToken",
         "EligibilityList",
         "ShareReference",
+        "SupplyMonitor",
         "Timelock",
         "DevUSDT",
         "DevFeed",

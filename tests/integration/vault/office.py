@@ -8,6 +8,7 @@ from eth_account import Account
 from bronco.deployment import FIRST_USER, DevChainPlan, dev_address, dev_key
 from clients.abi import load_contract
 from clients.approvals import Approval, Signing, approved_settlement, settlement_data, signable
+from clients.attesting import MONITOR
 from clients.vault import settle_calldata
 from clients.wallet import ERC20
 from models.chain import RefundItem, Rejection, SettleItem
@@ -53,6 +54,9 @@ class Office:
     async def holder(self, who: str, shares: int) -> None:
         request = await self.deposit(who, (shares + 1) * 195 * DOLLAR)
         assert self.settle([bought(request, shares)]) == []
+
+    def tell_monitor(self, args: Sequence[object]) -> None:
+        self.revm.transact(self.carol, self.dev.monitor, MONITOR.calldata("attest", *args))
 
     # --- the desk
 

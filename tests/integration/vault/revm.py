@@ -25,7 +25,10 @@ GAS = 16_000_000
 _OUTPUT = re.compile(r"output: 0x([0-9a-f]*)")
 _DECLARING = (
     *(VAULT, ERC20, USDT),
-    *(load_contract(name) for name in ("DevFeed", "EligibilityList", "ShareReference", "Timelock")),
+    *(
+        load_contract(name)
+        for name in ("DevFeed", "EligibilityList", "ShareReference", "SupplyMonitor", "Timelock")
+    ),
 )
 
 

@@ -12,12 +12,20 @@ import pytest
 
 from bronco.processes import require_program
 from tests.integration.vault.office import Office
-from tests.integration.vault.reverts import asking, delays, governing, money, reference, tokens
+from tests.integration.vault.reverts import (
+    asking,
+    delays,
+    governing,
+    money,
+    monitor,
+    reference,
+    tokens,
+)
 from tests.integration.vault.reverts.table import CASES, CONTRACTS, NEVER, Pair, perform
 from tests.integration.vault.revm import Reverted
 
 ROOT = Path(__file__).parents[3]
-TABLES = (asking, delays, governing, money, reference, tokens)
+TABLES = (asking, delays, governing, money, monitor, reference, tokens)
 """Importing them fills CASES."""
 READING = ("view", "pure")
 

@@ -14,7 +14,14 @@ from tests.integration.vault.revm import GAS
 Pair = tuple[str, str, str]
 CONTRACTS = {
     name: load_contract(name)
-    for name in ("BroncoVault", "ShareToken", "EligibilityList", "ShareReference", "Timelock")
+    for name in (
+        "BroncoVault",
+        "ShareToken",
+        "EligibilityList",
+        "ShareReference",
+        "SupplyMonitor",
+        "Timelock",
+    )
 }
 
 
@@ -61,7 +68,11 @@ def perform(office: Office, contract: str, function: str, ask: Ask) -> None:
         libraries = dict.fromkeys(abi.libraries, office.dev.vault)
         office.revm.transact(ask.who, "", abi.creation(*ask.args, libraries=libraries))
         return
-    own = {"BroncoVault": office.dev.vault, "ShareReference": office.reference}
+    own = {
+        "BroncoVault": office.dev.vault,
+        "ShareReference": office.reference,
+        "SupplyMonitor": office.dev.monitor,
+    }
     to = ask.to or own.get(contract, office.share)
     data = abi.calldata(function, *ask.args)
     if ask.reentering:
