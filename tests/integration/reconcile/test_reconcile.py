@@ -238,8 +238,7 @@ async def test_positions__after_a_split__are_compared_in_tokens(
     """One token is four shares; while the split is younger than the margin nobody can say."""
     await executed(office, await placed(office))
     desk = office.rig.desk
-    at = (await desk.vault.head()).timestamp + 100
-    await desk.split(4, 1, at)
+    at = await desk.split(4, 1)
     await desk.warp_to(at)
     office.broker.shares = shares
     await twice(office)

@@ -133,10 +133,14 @@ class Desk:
         terms = (self.share, feed or self.reference, heartbeat, band, gap, is_open, SHARE)
         await self.call(self.admin, "configureAsset", *terms)
 
-    async def split(self, numerator: int, denominator: int, at: int, *, epoch: int = 0) -> None:
-        """From `at` on a token is so many shares."""
-        terms = (epoch, numerator, denominator, at)
+    async def split(self, numerator: int, denominator: int, seconds: int = 100) -> int:
+        """So many seconds from now a token is so many shares; gives that time."""
+        # The newest block may be from before a snapshot's return, which leaves the clock ahead.
+        await self.rpc.call("evm_mine")
+        at = (await self.head()).timestamp + seconds
+        terms = (0, numerator, denominator, at)
         await self.admin.send(REFERENCE, self.reference, "scheduleSplit", *terms)
+        return at
 
     async def set_price(self, dollars: Decimal) -> None:
         await self.admin.send(FEED, self.feed, "setAnswer", int(dollars * 10**8))

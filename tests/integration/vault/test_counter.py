@@ -67,9 +67,7 @@ async def test_counter__after_a_split__takes_shares_and_tells_of_both(
 ) -> None:
     """Four shares a token: 48 USDT a share are 192 a token, and eight shares are two of them."""
     await desk.holder(desk.alice, 3)
-    at = (await desk.vault.head()).timestamp + 100
-    await desk.split(4, 1, at)
-    await desk.warp_to(at)
+    await desk.warp_to(await desk.split(4, 1))
     await desk.admin.send(FEED, desk.feed, "setAnswer", 4_750_000_000)
     bought = await counter.hand_in(Typed(Side.BUY, "1000", "AAPL", limit="48"))
     assert (await desk.request(bought.n)).limit_price == 192 * DOLLAR

@@ -21,18 +21,12 @@ def agreeing(desk: Desk) -> Reader:
     return AgreeingVault(reader, allow_single=True).rpc
 
 
-async def split(desk: Desk, seconds: int) -> int:
-    at = (await desk.vault.head()).timestamp + seconds
-    await desk.split(4, 1, at)
-    return at
-
-
 async def test_state__before_at_and_after_a_split__says_where_it_stands(desk: Desk) -> None:
     splits = SplitReader(agreeing(desk))
     born = await desk.vault.head()
     state = await splits.state(desk.reference, born)
     assert (state.ratio, state.upcoming) == (SharesPerToken(), None)
-    at = await split(desk, 100)
+    at = await desk.split(4, 1)
     state = await splits.state(desk.reference, await desk.vault.head(), margin_seconds=60)
     assert (state.ratio, state.upcoming) == (SharesPerToken(), NextSplit(4, 1, at))
     await desk.warp_to(at)
@@ -51,7 +45,7 @@ async def test_state__before_at_and_after_a_split__says_where_it_stands(desk: De
 async def test_reference__across_a_split__is_the_same_price_per_token(desk: Desk) -> None:
     """Old answer at the old ratio, new answer at the new one: nothing jumps."""
     before = await desk.vault.reference_price(desk.share, await desk.vault.head())
-    await desk.warp_to(await split(desk, 100))
+    await desk.warp_to(await desk.split(4, 1))
     assert await desk.vault.reference_price(desk.share, await desk.vault.head()) == before
     await desk.admin.send(FEED, desk.feed, "setAnswer", 4_750_000_000)
     assert await desk.vault.reference_price(desk.share, await desk.vault.head()) == before
