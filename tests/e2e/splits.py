@@ -82,6 +82,9 @@ class SplitDesk:
         price = PRICE * _FEED_UNIT * self.denominator / self.numerator
         for symbol in SYMBOLS:
             await self._feed(symbol, "setAnswer", int(price))
+        # Nothing is placed until the split is older than the margin, by the newest block's time.
+        await self.desk.rpc.call("evm_increaseTime", 5)
+        await self.desk.rpc.call("evm_mine")
 
     async def pass_time(self, at: int) -> None:
         """The next block is of that time; it mines what waits."""

@@ -150,7 +150,8 @@ async def split_costs_nobody_anything(
     if paused:
         await desk.play.resume()
     await desk.wake(some(made, "WAIT", "WORK"))
-    await desk.all_end(list(made.values()), OrderStatus.EXECUTED)
+    # Longer than the slowest retry: one that asks while the link is coming back waits that long.
+    await desk.all_end(list(made.values()), OrderStatus.EXECUTED, seconds=120)
     now = await splits.held()
     redeemed = {symbol: _REDEEMED if symbol.startswith("WAIT") else TOKENS for symbol in SYMBOLS}
     moved = {symbol: now[symbol] - held[symbol] for symbol in SYMBOLS}
