@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from bronco.deployment import DevChainPlan
 from clients.attesting import MONITOR
 from models.money import SHARE_SCALE
 from tests.integration.vault.office import Office
 from tests.integration.vault.reverts.monitor import attesting
+from tests.integration.vault.revm import Reverted
 
 DAY = 86_400
 
@@ -30,12 +33,17 @@ async def test_supply__attested__is_told_beside_what_is_minted_until_it_is_old()
 
 
 async def test_attestation__carried_late__does_not_replace_a_newer_one() -> None:
+    """Else anybody could bring back an older and higher one that is still fresh."""
     office = Office()
     office.revm.warp_to(office.revm.now + 100)
-    late = attesting(office, backed=9, ago=50)
-    office.tell_monitor(attesting(office, backed=5, ago=60).args)
-    office.tell_monitor(late.args)
-    assert supply(office)[0] == 9
+    office.tell_monitor(attesting(office, backed=9, ago=60).args)
+    office.tell_monitor(attesting(office, backed=5, ago=50).args)
+    assert supply(office)[0] == 5
+    late = attesting(office, backed=9, ago=55)
+    with pytest.raises(Reverted) as refused:
+        office.tell_monitor(late.args)
+    assert refused.value.name == "Superseded"
+    assert supply(office)[0] == 5
 
 
 async def test_guardian__sees_less_than_is_minted__stops_it_all() -> None:
