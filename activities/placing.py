@@ -1,6 +1,6 @@
 """Placing, once: quote, guards, reservations, claim and send as one step with nothing between.
 
-guards ▶ rate slot ▶ permit (lease, holds, in flight) ▶ claim ▶ use the slot ▶ is it still
+guards ▶ its turn for a slot ▶ permit (lease, holds, in flight) ▶ claim ▶ use the slot ▶ is it still
 there ▶ send ▶ mark
 Die before the claim: nobody sent, and the resolver burns the attempt. Die after it: the claim says
 that something may be at the broker, and only the broker's book can say what.
@@ -17,7 +17,8 @@ from temporalio import activity
 
 from activities.beating import beating
 from activities.clock import utc_now
-from activities.guards import Ready, Wait
+from activities.guards import Ready
+from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
 from models.broker import OrderTicket
 from models.control import Refusal
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from clients.flags import Flags
     from clients.store.store import Store
 
-_CALL = "place"
 _DOWN_RETRY_SECONDS = 5.0
 # The poller reads the whole book every few seconds; a store that has not seen it for this long may
 # have forgotten (a restored database), so nothing is claimed before it was read again.
@@ -61,8 +61,10 @@ class PlacingActivities:
         *,
         place_window: tuple[int, float, float],
         send_window: timedelta,
+        line_per_owner: int,
     ) -> None:
         self._guards = guards
+        self._queueing = Queueing(guards, broker, flags, place_window, line_per_owner)
         self._broker = broker
         self._store = store
         self._flags = flags
@@ -84,11 +86,10 @@ class PlacingActivities:
                 return _waiting(PlaceOutcome.SOURCE_DOWN, str(down), _DOWN_RETRY_SECONDS)
 
     async def _place(self, message: PlaceOrderInput) -> PlaceOrderResult:
-        checked = await self._guards.check(message)
-        if isinstance(checked, Wait):
-            return checked.result
         remark = remark_of(message.request.request_id, message.attempt)
-        await self._take_slot(remark)
+        checked = await self._queueing.turn(message, remark)
+        if isinstance(checked, PlaceOrderResult):
+            return checked
         # Taken before the permit, so that nothing is sent after its entry in flight has expired.
         send_by = min(utc_now() + self._send_window, checked.place_until)
         permit = await self._flags.begin_placement(
@@ -129,27 +130,19 @@ class PlacingActivities:
         await self._not_begun(draft.remark)
         return _waiting(PlaceOutcome.NO_HEADROOM, claim.detail, _DOWN_RETRY_SECONDS)
 
-    async def _take_slot(self, remark: str) -> None:
-        """Raises RateLimited: the window is full. The gap is kept where the slot is used."""
-        limit, window, _ = self._place_window
-        account = self._broker.account
-        wait = await self._flags.take_slot(account, _CALL, limit, window, 0.0, remark)
-        if wait > 0:
-            raise RateLimited("place_order", wait)
-
     async def _use_slot(self, remark: str) -> None:
         """The slot counts from now: the claim before may have stood in line."""
         _, window, gap = self._place_window
         account = self._broker.account
-        wait = await self._flags.use_slot(account, _CALL, remark, window, gap)
+        wait = await self._flags.use_slot(account, PLACE_CALL, remark, window, gap)
         while wait > 0:
             await asyncio.sleep(wait)
-            wait = await self._flags.use_slot(account, _CALL, remark, window, gap)
+            wait = await self._flags.use_slot(account, PLACE_CALL, remark, window, gap)
 
     async def _drop_slot(self, remark: str) -> None:
         """Nothing was sent; a slot that cannot be given back is wasted, and no more."""
         with suppress(SourceUnavailable):
-            await self._flags.drop_slot(self._broker.account, _CALL, remark)
+            await self._flags.drop_slot(self._broker.account, PLACE_CALL, remark)
 
     async def _not_begun(self, remark: str) -> None:
         await self._drop_slot(remark)

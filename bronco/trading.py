@@ -205,6 +205,9 @@ class OrderSettings(Section):
     place_timeout_seconds: Seconds = Field(
         60.0, description="longest a placing activity may take, seconds"
     )
+    line_per_owner: PositiveInt = Field(
+        100, description="orders of one owner and side that may wait in line for the broker"
+    )
     reference_band_bps: Bps = Field(
         300, description="market orders stay this close to the reference, basis points"
     )

@@ -1,6 +1,5 @@
 """Redis: the lease that means open, what is in flight, and the account's rate windows."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import Sequence
@@ -10,15 +9,14 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
 from clients.flag_scripts import BEGIN, IN_FLIGHT, SLOT, STATE, USE_SLOT
+from clients.line import PlacingLine
+from clients.redis_calls import asked, run
 from models.control import ControlState, Hold, InFlight, Permit, Refusal
-from models.errors import ConfigurationError, InvalidInput, SourceUnavailable
+from models.errors import ConfigurationError, InvalidInput
 from models.requests import Side
 
-SOURCE = "flags"
 _PREFIX = "bronco:"
 _LEASE = f"{_PREFIX}lease"
 _VERSION = f"{_PREFIX}version"
@@ -61,7 +59,7 @@ class Flags:
 
     async def now(self) -> float:
         """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
-        seconds, microseconds = await _asked("reading the clock", self._redis.time())
+        seconds, microseconds = await asked("reading the clock", self._redis.time())
         return float(seconds) + float(microseconds) / 1e6
 
     async def renew_lease(
@@ -85,7 +83,7 @@ class Flags:
 
     async def newest_version(self) -> int:
         """Version of the newest state published: a control workflow begun anew goes on there."""
-        stored = await _asked("reading the version", self._redis.get(_VERSION))
+        stored = await asked("reading the version", self._redis.get(_VERSION))
         return int(stored or 0)
 
     async def begin_placement(
@@ -96,7 +94,7 @@ class Flags:
         After expires_seconds nothing of this placement may be sent; the entry is forgotten then.
         """
         scopes = [f"{a}|{b}" for a in (_ANY, side.value) for b in (_ANY, symbol)]
-        answer = await _run(
+        answer = await run(
             "beginning a placement",
             self._begin,
             [_HALT, _LEASE, _VERSION, _HOLDS, _IN_FLIGHT],
@@ -108,25 +106,25 @@ class Flags:
 
     async def end_placement(self, remark: str) -> None:
         """The placement's end is known."""
-        await _asked("ending a placement", self._redis.hdel(_IN_FLIGHT, remark))
+        await asked("ending a placement", self._redis.hdel(_IN_FLIGHT, remark))
 
     async def in_flight(self) -> tuple[InFlight, ...]:
         """Placements that began and whose end is not known, oldest first."""
-        answer = await _run("listing placements in flight", self._listing, [_IN_FLIGHT], [])
+        answer = await run("listing placements in flight", self._listing, [_IN_FLIGHT], [])
         pairs = sorted(zip(answer[::2], answer[1::2], strict=True), key=lambda pair: int(pair[1]))
         return tuple(InFlight(remark=remark, since=_moment(since)) for remark, since in pairs)
 
     async def halt(self, reason: str) -> None:
         """Break-glass: no placement begins until `unhalt`, whatever the control workflow says."""
-        await _asked("halting", self._redis.set(_HALT, reason))
+        await asked("halting", self._redis.set(_HALT, reason))
 
     async def unhalt(self) -> None:
         """Lift the break-glass halt; the holds still count."""
-        await _asked("lifting the halt", self._redis.delete(_HALT))
+        await asked("lifting the halt", self._redis.delete(_HALT))
 
     async def halted(self) -> str | None:
         """Reason of the break-glass halt; None when there is none."""
-        reason = await _asked("reading the halt", self._redis.get(_HALT))
+        reason = await asked("reading the halt", self._redis.get(_HALT))
         return None if reason is None else str(reason)
 
     async def take_slot(
@@ -145,7 +143,7 @@ class Flags:
         """
         if limit < 1:
             raise InvalidInput("limit", limit, "a window needs room for one call at least")
-        wait = await _run(
+        wait = await run(
             "taking a slot",
             self._slot,
             [_slots(account, call)],
@@ -168,16 +166,20 @@ class Flags:
         """
         key = _slots(account, call)
         times = [_microseconds(window_seconds), _microseconds(gap_seconds)]
-        wait = await _run("using a slot", self._use_slot, [key, f"{key}:used"], [member, *times])
+        wait = await run("using a slot", self._use_slot, [key, f"{key}:used"], [member, *times])
         return int(wait) / 1e6
+
+    def line(self, account: str, call: str) -> PlacingLine:
+        """Who is next for this window."""
+        return PlacingLine(self._redis, _slots(account, call))
 
     async def drop_slot(self, account: str, call: str, member: str) -> None:
         """Give back a slot whose call was not made."""
-        await _asked("dropping a slot", self._redis.zrem(_slots(account, call), member))
+        await asked("dropping a slot", self._redis.zrem(_slots(account, call), member))
 
     async def ping(self) -> None:
         """Prove that Redis answers."""
-        await _asked("asking whether it answers", self._redis.ping())
+        await asked("asking whether it answers", self._redis.ping())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -188,27 +190,7 @@ class Flags:
         times = [_milliseconds(ttl), _milliseconds(asked_at)]
         keys = [_LEASE, _VERSION, _HOLDS]
         arguments: list[str | int] = [state.version, opening, *times, *_scoped(state)]
-        return int(await _run(doing, self._state, keys, arguments)) == 1
-
-
-async def _run(
-    doing: str, script: AsyncScript, keys: Sequence[str], arguments: Sequence[str | int]
-) -> Any:
-    return await _asked(doing, script(keys=list(keys), args=list(arguments)))
-
-
-async def _asked(doing: str, answer: Any) -> Any:
-    task = asyncio.current_task()
-    cancels = task.cancelling() if task else 0
-    try:
-        return await answer
-    except (RedisError, OSError) as error:
-        raise SourceUnavailable(SOURCE, doing, f"{type(error).__name__}: {error}") from error
-    finally:
-        if task and task.cancelling() > cancels:
-            # redis-py sends inside wait_for, which swallows a cancellation that comes as it ends.
-            # https://github.com/python/cpython/issues/86296
-            raise asyncio.CancelledError
+        return int(await run(doing, self._state, keys, arguments)) == 1
 
 
 def _scoped(state: ControlState) -> list[str]:

@@ -173,6 +173,7 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
         clients.flags,
         place_window=windows.place_window,
         send_window=timedelta(seconds=orders.send_window_seconds),
+        line_per_owner=orders.line_per_owner,
     )
     resolving = ResolvingActivities(
         clients.store, fence=timedelta(seconds=orders.unknown_fence_seconds)

@@ -14,6 +14,7 @@ WAIT_STAGES = {
 }
 _QUICK_WAITS = frozenset({PlaceOutcome.RATE_LIMITED, PlaceOutcome.NOT_CONFIRMED})
 _STILL_QUICK = 4
+_QUICK_SECONDS = 5.0
 _GROWTH = 1.5
 _MOST_GROWTH = 10.0
 SLOWEST_RETRY_SECONDS = 30.0
@@ -46,19 +47,23 @@ class OrderGate:
         await self._steps.woken(min(self._patience(placed), self._state.until_expiry()))
 
     async def _register(self, stage: Stage, placed: PlaceOrderResult) -> bool:
-        """Whether this is the first time that the row says that we wait."""
-        quick = placed.outcome in _QUICK_WAITS and self._waits <= _STILL_QUICK
+        """Whether a resume may have missed us: the row said only now that we wait for one."""
+        short = placed.retry_seconds <= _QUICK_SECONDS
+        quick = placed.outcome in _QUICK_WAITS and short and self._waits <= _STILL_QUICK
         if quick or stage is self._registered:
             self._state.show(stage, placed.detail)
             return False
         first, self._registered = self._registered is None, stage
         await self._steps.record(stage, placed.detail)
-        return first
+        return first and stage is not Stage.QUEUED
 
     def _patience(self, placed: PlaceOrderResult) -> float:
         """Seconds until the next try without being woken; longer the longer it lasts."""
         least = placed.retry_seconds
         if least <= 0:
             return self._state.policy.gate_backstop
+        if placed.outcome is PlaceOutcome.RATE_LIMITED:
+            # When it is due, to the second: who comes later loses its place in line.
+            return least
         grown = least * min(_GROWTH ** min(self._waits - 1, 20), _MOST_GROWTH)
         return max(least, min(grown, SLOWEST_RETRY_SECONDS))

@@ -6,6 +6,7 @@ import pytest
 
 from clients.flags import Flags
 from tests.contracts.flags import *  # noqa: F403
+from tests.contracts.line import *  # noqa: F403
 from tests.services import embedded_redis
 
 

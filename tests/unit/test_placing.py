@@ -21,6 +21,7 @@ from models.errors import (
     RateLimited,
     SourceUnavailable,
 )
+from models.line import Turn
 from models.messages import EnqueueInput, PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.order import Order, OrderStatus, Reason, Stage
 from models.records import ClaimState, ItemKind, Placement, SettlementItem
@@ -92,6 +93,7 @@ class Office:
             self.flags,  # type: ignore[arg-type]
             place_window=(15, 30.0, 0.0),
             send_window=timedelta(seconds=10),
+            line_per_owner=100,
         )
         message = PlaceOrderInput(
             request=request_of(self.terms), attempt=attempt, version=10**7 + attempt
@@ -165,7 +167,7 @@ async def test_claim__of_each_side__reserves_what_its_plan_says(
 async def test_guard__says_wait__nothing_else_is_asked(office: Office) -> None:
     office.guards = Wait(not_placed(PlaceOutcome.WAITING_SESSION, retry_seconds=30.0))
     assert (await office.place()).outcome is PlaceOutcome.WAITING_SESSION
-    assert office.log == []
+    assert office.log == ["leave"], "whoever cannot use a slot stands in nobody's way"
 
 
 async def test_guard__a_source_is_down__nothing_is_sent(office: Office) -> None:
@@ -212,11 +214,57 @@ async def test_quote__refused_by_its_window__is_a_wait(office: Office) -> None:
     )
 
 
-async def test_window__full__waits_before_anything_is_registered(office: Office) -> None:
-    office.flags.wait = 7.5
+async def test_window__full__waits_in_line_before_anything_is_registered(office: Office) -> None:
+    office.flags.turns = [Turn(mine=False, place=7, slot_in=9.5, back_in=7.5)]
     full = await office.place()
     assert (full.outcome, full.retry_seconds) == (PlaceOutcome.RATE_LIMITED, 7.5)
-    assert office.log == ["slot"]
+    assert "7 before it" in full.detail
+    assert "10 s" in full.detail
+    assert office.log == ["slot"], "the place in line is kept"
+
+
+async def test_turn__is_near__is_waited_for_and_guards_are_asked_anew(office: Office) -> None:
+    office.flags.turns = [Turn(mine=False, place=0, slot_in=0.8, back_in=0.8)]
+    checks = 0
+
+    async def counted(message: PlaceOrderInput) -> Ready | Wait:
+        nonlocal checks
+        checks += 1
+        return await Office.check(office, message)
+
+    office.check = counted  # type: ignore[method-assign]
+    assert (await office.place()).outcome is PlaceOutcome.PLACED
+    assert checks == 2
+
+
+async def test_turn__comes_within_a_moment__is_placed_by_what_was_checked(office: Office) -> None:
+    office.flags.turns = [Turn(mine=False, slot_in=0.01, back_in=0.01)] * 2
+    assert (await office.place()).outcome is PlaceOutcome.PLACED
+    assert office.log[:4] == ["slot", "slot", "slot", "begin"]
+
+
+async def test_turn__comes_after_the_deadline__is_refunded_now(office: Office) -> None:
+    office.place_until = utc_now() + timedelta(seconds=60)
+    office.flags.turns = [Turn(mine=False, place=40, slot_in=61.0, back_in=30.0)]
+    late = await office.place()
+    assert (late.outcome, late.reason) == (PlaceOutcome.REFUND, Reason.QUEUE_FULL)
+    assert office.log == ["slot", "leave"]
+    assert await office.claims() == []
+
+
+async def test_line__owner_has_too_many_in_it__waits_outside(office: Office) -> None:
+    office.flags.turns = [Turn(mine=False, turned_away=100)]
+    away = await office.place()
+    assert (away.outcome, away.retry_seconds) == (PlaceOutcome.RATE_LIMITED, 30.0)
+    assert "100 orders in line" in away.detail
+
+
+async def test_line__is_asked_for_the_owner_in_the_vault(office: Office) -> None:
+    """What the workflow's input says of its user only decorates."""
+    await office.place()
+    (waiter,) = office.flags.waiters
+    assert waiter.owner == office.terms.owner
+    assert (waiter.side, waiter.request_id) == (Side.BUY, office.terms.request_id)
 
 
 async def test_hold__met__claims_nothing_and_says_why(office: Office) -> None:

@@ -10,6 +10,7 @@ from models.broker import BrokerOrder, BrokerStatus, OrderTicket
 from models.chain import ZERO_HASH, AssetTerms
 from models.control import Permit, Refusal
 from models.errors import SourceUnavailable
+from models.line import Turn, Waiter
 from models.requests import BlockRef, OrderRequest, Side, VaultRequest
 from models.splits import NextSplit, SharesPerToken, SplitState
 from tests.builders import CHAIN_ID, SYMBOL, TOKEN, VAULT, block, order_request, vault_request
@@ -82,17 +83,26 @@ class FakeFlags:
 
     def __init__(self, log: list[str]) -> None:
         self.log = log
-        self.wait = 0.0
+        self.turns: list[Turn] = []
+        self.waiters: list[Waiter] = []
         self.answer: Refusal | None = None
         self.down: set[str] = set()
         self.in_flight: set[str] = set()
         self.slots: set[str] = set()
 
-    async def take_slot(self, account: str, call: str, *_: float) -> float:
+    def line(self, account: str, call: str) -> "FakeFlags":
+        return self
+
+    async def ask(self, waiter: Waiter, limit: int, window: float, most: int) -> Turn:
         self._ask("slot")
-        if not self.wait:
-            self.slots.add(call)
-        return self.wait
+        self.waiters.append(waiter)
+        turn = self.turns.pop(0) if self.turns else Turn(mine=True)
+        if turn.mine:
+            self.slots.add("place")
+        return turn
+
+    async def leave(self, request_id: str) -> None:
+        self._ask("leave")
 
     async def use_slot(self, account: str, call: str, member: str, *_: float) -> float:
         self._ask("use")
