@@ -56,6 +56,10 @@ class AgreeingVault:
         """The connections of the endpoints that are trusted now, in their order of preference."""
         return self._quorum.healthy
 
+    def heard(self) -> tuple[Rpc, ...]:
+        """The healthy ones; where there are none, those that are unwell; never one that lied."""
+        return self._quorum.heard()
+
     @property
     def endpoints(self) -> tuple[EndpointState, ...]:
         """Each endpoint and, when it is set aside, why and until when."""

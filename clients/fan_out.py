@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from clients.dialects import BroadcastUnknown
-from clients.rpc import Rpc
+from clients.rpc import Rpc, RpcUnreachable
 from models.errors import SourceUnavailable
 
 T = TypeVar("T")
@@ -14,10 +14,25 @@ _GRACE_SECONDS = 1.0
 
 
 class Endpoints:
-    """The endpoints, in the order of preference."""
+    """The endpoints to ask just now, in the order of preference."""
 
-    def __init__(self, rpcs: Sequence[Rpc]) -> None:
-        self._rpcs = tuple(rpcs)
+    def __init__(self, now: Callable[[], Sequence[Rpc]]) -> None:
+        self._now = now
+
+    @property
+    def first(self) -> Rpc:
+        """The one to prefer.
+
+        Raises:
+            RpcUnreachable: there is none to ask.
+        """
+        return self._some()[0]
+
+    def _some(self) -> Sequence[Rpc]:
+        rpcs = tuple(self._now())
+        if not rpcs:
+            raise RpcUnreachable("chain", "choosing an endpoint", "none of them can be trusted")
+        return rpcs
 
     async def answers(self, read: Callable[[Rpc], Awaitable[T]]) -> list[T]:
         """What those say who answer, in order of preference.
@@ -38,9 +53,10 @@ class Endpoints:
 
         Where none is enough everyone is heard, each with an answer or with why there is none.
         """
-        if len(self._rpcs) == 1:
-            return [await _caught(read(self._rpcs[0]))]
-        tasks = [asyncio.ensure_future(_caught(read(rpc))) for rpc in self._rpcs]
+        rpcs = self._some()
+        if len(rpcs) == 1:
+            return [await _caught(read(rpcs[0]))]
+        tasks = [asyncio.ensure_future(_caught(read(rpc))) for rpc in rpcs]
         try:
             for next_done in asyncio.as_completed(tasks):
                 answer = await next_done

@@ -94,6 +94,10 @@ class Quorum:
         """The connections of the endpoints that are trusted now, in their order of preference."""
         return tuple(endpoint.rpc for endpoint in self.endpoints if endpoint.trusted)
 
+    def heard(self) -> tuple[Rpc, ...]:
+        """The healthy ones; where there are none, those that are unwell; never one that lied."""
+        return self.healthy or tuple(endpoint.rpc for endpoint in self.to_ask())
+
     @property
     def states(self) -> tuple[EndpointState, ...]:
         """Each endpoint, for people."""

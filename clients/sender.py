@@ -5,7 +5,7 @@ vault. So the answers fall into three kinds: taken or certainly not (a Broadcast
 (RpcUnreachable), and unknown (BroadcastUnknown), after which the same bytes may be sent again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eth_utils.address import to_checksum_address
@@ -70,14 +70,23 @@ class ChainSender:
 
     Bytes are handed to every endpoint; nonces, receipts and what a mempool holds are asked from
     every one, so that one that is down, behind or forgetful changes nothing. Logs come from the
-    first.
+    first. Every one: of those that `heard` names at that moment, all where it is not given. Who is
+    not heard gets no bytes either: it could keep them, say that it refused them and send them
+    later, and "refused by all" would no longer mean "not sent".
     """
 
     def __init__(
-        self, rpc: Rpc, *, vault: str, others: Sequence[Rpc] = (), log_range: int = _LOG_RANGE
+        self,
+        rpc: Rpc,
+        *,
+        vault: str,
+        others: Sequence[Rpc] = (),
+        heard: Callable[[], Sequence[Rpc]] | None = None,
+        log_range: int = _LOG_RANGE,
     ) -> None:
         self.rpc = rpc
-        self._endpoints = Endpoints((rpc, *others))
+        everyone = (rpc, *others)
+        self._endpoints = Endpoints(heard or (lambda: everyone))
         self._log_range = log_range
         self.vault = to_checksum_address(vault)
 
@@ -102,7 +111,7 @@ class ChainSender:
 
     async def pending_nonce(self, address: str) -> int:
         """latest_nonce and what this endpoint's mempool holds on top; a hint, not a truth."""
-        return await self.rpc.quantity("eth_getTransactionCount", address, "pending")
+        return await self._endpoints.first.quantity("eth_getTransactionCount", address, "pending")
 
     async def fee_suggestion(self) -> Fees:
         """Fees for the next blocks: median tip of the last ten, room for the base fee to double."""
@@ -185,7 +194,7 @@ class ChainSender:
         """The endpoint's error for this call; None also where none could be asked."""
         call = {"from": sender, "to": self.vault, "data": data, "gas": hex(gas)}
         try:
-            await self.rpc.call("eth_call", call, "latest")
+            await self._endpoints.first.call("eth_call", call, "latest")
         except RpcRefused as refused:
             return refused
         except SourceUnavailable:
@@ -235,7 +244,7 @@ class ChainSender:
 
     async def _logs(self, first: int, last: int, topics: list[Any]) -> list[VaultEvent]:
         blocks = {"fromBlock": hex(first), "toBlock": hex(last)}
-        logs = await self.rpc.call(
+        logs = await self._endpoints.first.call(
             "eth_getLogs", {"address": self.vault, "topics": topics, **blocks}
         )
         try:

@@ -90,7 +90,7 @@ async def open_clients(
             settings=settings,
             temporal=temporal,
             vault=vault,
-            sender=ChainSender(rpcs[0], vault=chain.vault, others=rpcs[1:]),
+            sender=ChainSender(rpcs[0], vault=chain.vault, heard=vault.heard),
             signer=signer,
             oracle=OracleClient(vault.rpc),
             shares=ShareReader(vault.rpc),

@@ -1,6 +1,7 @@
 """Several endpoints: taken by one is sent, refused by all is not, anything else is unknown."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,11 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
+from bronco.devchain import ADMIN, dev_address
 from bronco.processes import free_port
+from clients.agreeing import AgreeingVault
 from clients.dialects import BroadcastUnknown
 from clients.rpc import Rpc, RpcUnreachable
 from clients.sender import ChainSender
+from clients.vault import VaultClient
 from models.chain import BroadcastOutcome
+from models.watch import Fault
 from tests.integration.settlement.rig import SIGNER, Rig, filled
 from tests.integration.vault.desk import Desk
 from tests.integration.vault.proxy import answering, served
@@ -116,3 +121,42 @@ async def test_nonce__one_endpoint_is_ahead_or_lies__the_lower_one_counts(desk: 
         chain = ChainSender(ahead, vault=desk.address, others=(desk.rpc,))
         assert await chain.latest_nonce(SIGNER) == await desk.sender.latest_nonce(SIGNER)
         await ahead.close()
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_liar__set_aside__its_word_counts_nowhere_and_it_gets_no_bytes(
+    desk: Desk, first: bool
+) -> None:
+    asked: list[str] = []
+
+    async def lie(request: web.Request) -> web.Response:
+        call = await request.json()
+        asked.append(str(call))
+        if "eth_sendRawTransaction" in str(call):
+            return web.json_response(json.loads(says("already known")))
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": "0x0"})
+
+    async with served(lie) as url:
+        liar = Rpc(url, timeout_seconds=3)
+        rpcs = [liar, desk.rpc] if first else [desk.rpc, liar]
+        readers = [VaultClient(rpc, chain_id=31337, address=desk.address) for rpc in rpcs]
+        vault = AgreeingVault(*readers, allow_single=True)
+        chain = ChainSender(rpcs[0], vault=desk.address, heard=vault.heard)
+        assert await chain.latest_nonce(SIGNER) == 0, "it is asked as long as it is trusted"
+        assert asked
+        asked.clear()
+        vault._quorum.endpoints[0 if first else 1].set_aside(Fault.LIED, "planted", 0.0)
+        nonce = await desk.sender.latest_nonce(dev_address(ADMIN))
+        assert nonce > 0
+        assert await chain.latest_nonce(dev_address(ADMIN)) == nonce
+        assert await chain.receipts(["0x" + "12" * 32]) == [None]
+        with contextlib.suppress(BroadcastUnknown):
+            assert (await chain.broadcast(RAW)).outcome is not BroadcastOutcome.ALREADY_KNOWN
+        assert not asked
+        await liar.close()
+
+
+async def test_nobody_heard__all_lied__certainly_not_sent(desk: Desk) -> None:
+    chain = ChainSender(desk.rpc, vault=desk.address, heard=tuple)
+    with pytest.raises(RpcUnreachable):
+        await chain.broadcast(RAW)
