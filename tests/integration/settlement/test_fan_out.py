@@ -18,9 +18,10 @@ from clients.sender import ChainSender
 from clients.vault import VaultClient
 from models.chain import BroadcastOutcome
 from models.watch import Fault
-from tests.integration.settlement.rig import SIGNER, Rig, filled
+from tests.integration.settlement.rig import SIGNER, Rig, filled, settled_once
 from tests.integration.vault.desk import Desk
 from tests.integration.vault.proxy import answering, served
+from tests.waiting import eventually
 
 VAULT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 RAW = "0x02c0"
@@ -160,3 +161,32 @@ async def test_nobody_heard__all_lied__certainly_not_sent(desk: Desk) -> None:
     chain = ChainSender(desk.rpc, vault=desk.address, heard=tuple)
     with pytest.raises(RpcUnreachable):
         await chain.broadcast(RAW)
+
+
+async def test_nobody_heard__for_a_while_after_the_send__settles_once(rig: Rig) -> None:
+    """Whether its bytes were mined meanwhile nobody can say: that is no "never sent"."""
+    heard: list[Rpc] = []
+    rig.sender = ChainSender(rig.desk.rpc, vault=rig.desk.address, heard=lambda: tuple(heard))
+    requests = await filled(rig)
+    nonce = await rig.nonce()
+    await rig.automine(False)
+    async with rig.another_worker():
+        await rig.start(wait_seconds=0.3)
+        heard.append(rig.desk.rpc)
+        await eventually(rig.waiting)
+        heard.clear()
+        await rig.mine()
+        await eventually(lambda: _refused(rig))
+        heard.append(rig.desk.rpc)
+        await rig.automine(True)
+        await settled_once(rig, requests)
+    assert await rig.desk.sender.latest_nonce(SIGNER) == nonce + 1
+    assert rig.alarms == []
+
+
+async def _refused(rig: Rig) -> bool:
+    """Whether a send failed because nobody could be asked, as the server sees it."""
+    assert rig.handle is not None
+    described = await rig.handle.describe()
+    pending = described.raw_description.pending_activities
+    return any("can be trusted" in str(each.last_failure) for each in pending)
