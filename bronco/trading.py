@@ -19,6 +19,8 @@ from models.chain import DEV_CHAIN_IDS
 from models.confirmations import ConfirmationPolicy
 from models.messages import OrderPolicy
 
+_HEAD_STALL_SECONDS = 180.0
+
 
 class ChainSettings(Section):
     """The chain, the vault on it, what can be traded, and who settles."""
@@ -37,11 +39,11 @@ class ChainSettings(Section):
     max_lag_blocks: PositiveInt = Field(
         5, description="blocks an endpoint may be behind the others before it is set aside"
     )
-    head_stall_seconds: int = Field(
-        180,
+    head_stall_seconds: int | None = Field(
+        None,
         ge=0,
-        description="seconds without a new block until all trading is held; 0 = never; "
-        "never on dev chains, which may mine on demand",
+        description="seconds without a new block until all trading is held; 0 = never; if empty "
+        "180, and never on dev chains, which may mine on demand",
     )
     vault: Address = Field(description="address of BroncoVault")
     usdt: Address = Field(description="address of the USDT the vault takes")
@@ -115,7 +117,9 @@ class ChainSettings(Section):
     @property
     def stall_seconds(self) -> float:
         """Seconds without a new block that hold trading; 0 = never."""
-        return 0.0 if self.is_dev else float(self.head_stall_seconds)
+        if self.head_stall_seconds is None:
+            return 0.0 if self.is_dev else _HEAD_STALL_SECONDS
+        return float(self.head_stall_seconds)
 
     @property
     def asset_book(self) -> AssetBook:
