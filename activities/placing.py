@@ -20,7 +20,7 @@ from activities.clock import utc_now
 from activities.guards import Ready
 from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
-from models.broker import OrderTicket
+from models.broker import BrokerOrder, OrderTicket
 from models.control import Refusal
 from models.drafts import ClaimDraft, ClaimKind
 from models.errors import Conflict, OrderRejected, PlacementUnknown, RateLimited, SourceUnavailable
@@ -169,7 +169,7 @@ class PlacingActivities:
             gone = await self._gone(message, ready)
             if gone is not None:
                 return await self._withheld(message, remark, gone)
-            order = await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
+            order = await self._hand_over(ticket, send_by)
         except PlacementUnknown as unknown:
             # Stays registered in flight, so that a pause names it.
             return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=str(unknown))
@@ -192,6 +192,14 @@ class PlacingActivities:
             price=ready.plan.price,
             attempt_used=True,
         )
+
+    async def _hand_over(self, ticket: OrderTicket, send_by: datetime) -> BrokerOrder:
+        """Send it. Raises as BrokerClient.place."""
+        try:
+            return await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
+        finally:
+            with suppress(SourceUnavailable):
+                await self._flags.keep_slot(self._broker.account, PLACE_CALL, ticket.remark)
 
     async def _gone(self, message: PlaceOrderInput, ready: Ready) -> PlaceOrderResult | None:
         """Why the request may not be traded any more; None also when it was read just now."""

@@ -130,3 +130,15 @@ redis.call('PEXPIRE', KEYS[1], kept)
 return 0
 """
 )
+
+# KEYS: the slots by member.  ARGV: member.  The slot counts from now on, if it is there.
+KEEP_SLOT = (
+    CLOCK
+    + """
+local since = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not since then return 0 end
+local now = string.format('%.0f', math.max(tonumber(since), now_us()))
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+return 1
+"""
+)

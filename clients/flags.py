@@ -10,7 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from clients.flag_scripts import BEGIN, IN_FLIGHT, SLOT, STATE, USE_SLOT
+from clients.flag_scripts import BEGIN, IN_FLIGHT, KEEP_SLOT, SLOT, STATE, USE_SLOT
 from clients.line import PlacingLine
 from clients.redis_calls import asked, run
 from models.control import ControlState, Hold, InFlight, Permit, Refusal
@@ -56,6 +56,7 @@ class Flags:
         self._listing = self._redis.register_script(IN_FLIGHT)
         self._slot = self._redis.register_script(SLOT)
         self._use_slot = self._redis.register_script(USE_SLOT)
+        self._keep_slot = self._redis.register_script(KEEP_SLOT)
 
     async def now(self) -> float:
         """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
@@ -168,6 +169,14 @@ class Flags:
         times = [_microseconds(window_seconds), _microseconds(gap_seconds)]
         wait = await run("using a slot", self._use_slot, [key, f"{key}:used"], [member, *times])
         return int(wait) / 1e6
+
+    async def keep_slot(self, account: str, call: str, member: str) -> None:
+        """Make a used slot count from now, when the call is over.
+
+        The broker counted it somewhere between its use and its answer. A window that is measured
+        from the answer holds no more calls than the broker's, however long each was on its way.
+        """
+        await run("keeping a slot", self._keep_slot, [_slots(account, call)], [member])
 
     def line(self, account: str, call: str) -> PlacingLine:
         """Who is next for this window."""

@@ -50,7 +50,8 @@ class OrderGate:
         """Whether a resume may have missed us: the row said only now that we wait for one."""
         short = placed.retry_seconds <= _QUICK_SECONDS
         quick = placed.outcome in _QUICK_WAITS and short and self._waits <= _STILL_QUICK
-        if quick or stage is self._registered:
+        # Its place in line changes; every other wait reads the same each time.
+        if quick or (stage is self._registered and stage is not Stage.QUEUED):
             self._state.show(stage, placed.detail)
             return False
         first, self._registered = self._registered is None, stage

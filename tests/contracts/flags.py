@@ -344,3 +344,21 @@ async def test_begin__paused__names_the_hold_and_not_the_missing_lease(flags: Fl
 
     assert isinstance(answer, Refusal)
     assert answer.holds == (manual,)
+
+
+async def test_slot__of_a_call_that_took_long__counts_from_its_answer(flags: Flags) -> None:
+    """The broker may have counted it only just before it answered."""
+    take = functools.partial(flags.take_slot, "acc", "place", 1, 0.4, 0.0)
+    assert await take("slow") == 0.0
+    assert await flags.use_slot("acc", "place", "slow", 0.4, 0.0) == 0.0
+    half = await flags.now() + 0.2
+    await eventually(lambda: _is_past(flags, half), interval=0.01)
+    await flags.keep_slot("acc", "place", "slow")
+    assert await take("next") > 0.3
+    await flags.drop_slot("acc", "place", "slow")
+    await flags.keep_slot("acc", "place", "slow")
+    assert await take("next") == 0.0, "what was given back stays so"
+
+
+async def _is_past(flags: Flags, moment: float) -> bool:
+    return await flags.now() > moment

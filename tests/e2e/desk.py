@@ -210,6 +210,17 @@ class Desk:
         sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
         return await self.mined([HexStr(each) for each in await self.rpc.batch(sends)])
 
+    async def requests_of(
+        self, user: int, function: str, amount: int, count: int, lifetime: int = 3600
+    ) -> list[Requested]:
+        """Deposits or redeems of one user at the market."""
+        limit = MARKET_BUY_LIMIT if function == "deposit" else MARKET_SELL_LIMIT
+        terms = [self.token, amount, limit, await self.deadline(lifetime)]
+        nonce = await self.sender.pending_nonce(self.wallets[user].address)
+        raws = [self.signed(function, terms, user, nonce + each) for each in range(count)]
+        sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
+        return await self.mined([HexStr(each) for each in await self.rpc.batch(sends)])
+
     async def mined(self, hashes: Sequence[str]) -> list[Requested]:
         """The requests that these transactions made."""
 

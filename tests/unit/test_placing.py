@@ -30,7 +30,16 @@ from models.splits import SharesPerToken
 from tests.builders import SHARE, SYMBOL, TOKEN, not_placed, read_at, request_id_of, vault_request
 from tests.unit.trading import ASSETS, BreakingStore, FakeBroker, FakeFlags, request_of
 
-WHOLE = ["slot", "begin", "placements.claim", "use", "send", "placements.mark", "book.apply"]
+WHOLE = [
+    "slot",
+    "begin",
+    "placements.claim",
+    "use",
+    "send",
+    "keep",
+    "placements.mark",
+    "book.apply",
+]
 NO_LINK = SourceUnavailable("broker", "placing", "no link")
 UNKNOWN = PlacementUnknown("b1:x:1", "no answer in time")
 FULL = RateLimited("place_order", 12.5)

@@ -108,6 +108,9 @@ class FakeFlags:
         self._ask("use")
         return 0.0
 
+    async def keep_slot(self, account: str, call: str, member: str) -> None:
+        self._ask("keep")
+
     async def drop_slot(self, account: str, call: str, member: str) -> None:
         self._ask("drop")
         self.slots.discard(call)

@@ -258,3 +258,19 @@ async def test_request__gone_at_the_gate_but_back_at_the_close__is_carried_on(
     outcome = await desk.carry(world)
     assert outcome.status is VaultStatus.SETTLED
     assert world.names.count("admit") == 2
+
+
+async def test_line__long_wait__row_says_its_place_each_time(desk: Desk) -> None:
+    world = await desk.world()
+    world.places = [
+        not_placed(PlaceOutcome.RATE_LIMITED, retry_seconds=60.0, detail="in line: 30 before it"),
+        not_placed(PlaceOutcome.RATE_LIMITED, retry_seconds=30.0, detail="in line: 12 before it"),
+        not_placed(PlaceOutcome.RATE_LIMITED, retry_seconds=3.0, detail="in line: 1 before it"),
+    ]
+    handle = await desk.start(world)
+    await handle.result()
+    written = [said.waiting_for for said in world.said(RecordStageInput)]
+    assert written == ["in line: 30 before it", "in line: 12 before it"]
+    assert world.attempts == [1] * 4
+    pauses = [e.timer_started_event_attributes for e in await events(handle, "TIMER_STARTED")]
+    assert [pause.start_to_fire_timeout.ToSeconds() for pause in pauses] == [60, 30, 3]
