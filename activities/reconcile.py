@@ -22,6 +22,7 @@ from activities.observations import (
     ORDERS,
     OWED,
     POSITION,
+    RATIO_UNREAD,
     ROW,
     due_words,
     house_key,
@@ -215,6 +216,8 @@ class ReconcileActivities:
         if view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE:
             detail = f"the broker's book was last read at {view.book_read_at}"
             yield Observation("book:stale", BOOK_STALE, detail)
+        for symbol, problem in view.unread.items():
+            yield Observation(f"ratio:{symbol}", RATIO_UNREAD, problem)
         for symbol, supply in view.supply.items():
             if view.positions is None:
                 return

@@ -39,7 +39,8 @@ class View:
 
     unsure: whole shares by symbol that may be on either side of the comparison just now.
     book_read_at: when the newest complete read of the broker's book began, naive UTC. ratios:
-    shares per token by symbol; absent around a split, when broker and chain may differ.
+    shares per token by symbol; absent around a split, when broker and chain may differ. unread:
+    symbols of which they could not be read, and why.
     """
 
     head: BlockRef
@@ -54,6 +55,7 @@ class View:
     unsure: Mapping[str, int]
     book_read_at: datetime | None
     ratios: Mapping[str, SharesPerToken]
+    unread: Mapping[str, str]
 
 
 class ReconcileReader:
@@ -106,9 +108,14 @@ class ReconcileReader:
             chain_id, vault, ids | {r.request_id for r in requests} | set(named)
         )
         orders |= {order.order_id: order for order in records.orders}
-        ratios, calm = await self._ratios(head)
+        ratios, calm, unread = await self._ratios(head)
         cases = await self._cases(requests, records, list(orders.values()), head, final)
-        cases = [replace(case, ratio=ratios.get(case.symbol, case.ratio)) for case in cases]
+        # Without its ratio nothing of a symbol may be booked.
+        cases = [
+            replace(case, ratio=ratios.get(case.symbol, case.ratio))
+            for case in cases
+            if case.symbol not in unread
+        ]
         snapshot = await self._store.book.latest_snapshot()
         return View(
             head=head,
@@ -117,23 +124,33 @@ class ReconcileReader:
             unfinished=unfinished,
             running=running,
             books=await self._vault.books(head),
-            supply=await self._supply(head),
+            supply=await self._supply(head, unread),
             positions=positions,
             house=await self._store.house.unresolved(),
             unsure=await self._unsure(cases),
             book_read_at=snapshot.begun_at if snapshot is not None else None,
             ratios={symbol: ratio for symbol, ratio in ratios.items() if symbol in calm},
+            unread=unread,
         )
 
-    async def _ratios(self, at: BlockRef) -> tuple[dict[str, SharesPerToken], set[str]]:
-        """Shares per token by symbol, and which symbols have no split near."""
+    async def _ratios(
+        self, at: BlockRef
+    ) -> tuple[dict[str, SharesPerToken], set[str], dict[str, str]]:
+        """Shares per token by symbol, which symbols have no split near, and what was unreadable.
+
+        One asset that the vault does not list, or whose reference is broken, hides no other.
+        """
         ratios: dict[str, SharesPerToken] = {}
         calm: set[str] = set()
+        unread: dict[str, str] = {}
         for asset in self._assets.assets:
-            ratios[asset.symbol] = await self._splitting.ratio(asset.token, at)
-            if not await self._splitting.near(asset.token, at):
-                calm.add(asset.symbol)
-        return ratios, calm
+            try:
+                ratios[asset.symbol] = await self._splitting.ratio(asset.token, at)
+                if not await self._splitting.near(asset.token, at):
+                    calm.add(asset.symbol)
+            except SourceUnavailable as error:
+                unread[asset.symbol] = str(error)
+        return ratios, calm, unread
 
     async def _positions(self) -> dict[str, int] | None:
         try:
@@ -189,8 +206,8 @@ class ReconcileReader:
                 found[row.request_id] = state.status if same else VaultStatus.NONE
         return found
 
-    async def _supply(self, at: BlockRef) -> dict[str, int]:
-        assets = self._assets.assets
+    async def _supply(self, at: BlockRef, besides: Collection[str]) -> dict[str, int]:
+        assets = [asset for asset in self._assets.assets if asset.symbol not in besides]
         found = await asyncio.gather(*(self._shares.supply(asset.token, at) for asset in assets))
         return {asset.symbol: supply for asset, supply in zip(assets, found, strict=True)}
 

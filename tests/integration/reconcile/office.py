@@ -84,7 +84,7 @@ class Noted:
 class Office:
     """The rig's vault and store, one reconciler, and shorthand for what orders leave behind."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, *others: Asset) -> None:
         self.rig = rig
         self.store = rig.store
         self.broker = PlayedBroker()
@@ -93,7 +93,7 @@ class Office:
         self.book_is_read = True
         chain = rig.desk.chain
         asset = Asset(symbol=SYMBOL, token=chain.shares["AAPL"], feed=chain.feeds["AAPL"])
-        assets = AssetBook(assets=(asset,))
+        assets = AssetBook(assets=(*others, asset))
         reader = ReconcileReader(
             rig.vault,
             ShareReader(rig.desk.rpc),

@@ -7,6 +7,7 @@ import pytest
 
 from clients.abi import load_contract
 from clients.wallet import USDT
+from models.assets import Asset
 from models.broker import BrokerStatus
 from models.order import OrderStatus, Stage
 from models.records import ItemState
@@ -369,3 +370,12 @@ async def test_item__settled_by_strangers_terms__is_an_alarm_and_books_nothing(
     await twice(office)
     assert office.report.kinds == ["ROW"]
     assert await house(office) == []
+
+
+async def test_asset__the_vault_does_not_list__is_said_and_hides_no_other(rig: Rig) -> None:
+    unknown = Asset(symbol="US.GONE", token=rig.desk.feed, feed=rig.desk.feed)
+    office = Office(rig, unknown)
+    office.broker.shares = 5
+    await twice(office)
+    assert sorted(office.report.kinds) == ["POSITION", "RATIO_UNREAD"]
+    await office.end_all()
