@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.clock import unix_now, utc_now
-from models.approvals import ApprovalCase, approvable
+from models.approvals import ApprovalCase, approvable, plainly_by
 from models.columns import naive_utc
 from models.messages import KeepApprovalInput, LookForApprovalsInput
 from models.records import ApprovalRow, SettlementItem
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from clients.store.store import Store
     from models.chain import Approvers
 
+REFUSED = "ApprovalRefused"
+"""Type of the error that refuses a signature."""
 DigestOf = Callable[[SettlementItem, int, int], str]
 """What approvers sign for an item: its terms, the epoch, the deadline (Unix seconds)."""
 
@@ -69,7 +72,8 @@ class ApprovalActivities:
         approvers = await self._vault.approvers(await self._vault.head())
         if not approvers.threshold:
             return None
-        case = self._case(item, approvers, await self._store.approvals.of_request(*key))
+        rows = await self._store.approvals.of_request(*key)
+        case = await self._standing(self._case(item, approvers, rows), rows)
         if not case.missing and item.id is not None and not _just_refused(item, case.digest):
             await self._store.items.approve(item.id, case.digest, utc_now())
             await self._gateway.wake_settlement()
@@ -77,8 +81,16 @@ class ApprovalActivities:
 
     @activity.defn(name="keep_approval")
     async def keep_approval(self, message: KeepApprovalInput) -> ApprovalCase | None:
-        """Store a signature that was checked, then look. Idempotency key: (digest, signer)."""
+        """Store a signature that was checked, then look. Idempotency key: (digest, signer).
+
+        Raises:
+            ApplicationError: it is no key's signature, and its signer, asked as a contract, does
+                not call it its own. Not stored.
+        """
         request, case = message.request, message.case
+        if not await self._signed(message.signer, case.digest, message.given.signature):
+            words = f"{message.signer}, asked as a contract (ERC-1271), does not call it its own"
+            raise ApplicationError(words, type=REFUSED, non_retryable=True)
         row = ApprovalRow(
             chain_id=request.chain_id,
             vault=request.vault,
@@ -92,6 +104,27 @@ class ApprovalActivities:
         )
         await self._store.approvals.add(row, message.given.who)
         return await self._look(request)
+
+    async def _signed(self, signer: str, digest: str, signature: str) -> bool:
+        """Whether the vault would take it now."""
+        if plainly_by(signer, digest, signature):
+            return True
+        return await self._vault.vouches(signer, digest, signature, await self._vault.head())
+
+    async def _standing(self, case: ApprovalCase, rows: Sequence[ApprovalRow]) -> ApprovalCase:
+        """The case without signatures that their contracts take back: its owners are others now.
+
+        The vault would refuse all of them for one that does not count.
+        """
+        taken_back = []
+        for row in rows:
+            if row.digest == case.digest and not await self._signed(
+                row.signer, row.digest, row.signature
+            ):
+                await self._store.approvals.drop(row.digest, row.signer)
+                taken_back.append(row.signer)
+        signed = tuple(one for one in case.signed if one.lower() not in taken_back)
+        return case.model_copy(update={"signed": signed})
 
     def _case(
         self, item: SettlementItem, approvers: Approvers, rows: Sequence[ApprovalRow]

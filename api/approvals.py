@@ -1,6 +1,7 @@
 """What waits for approval, and handing in signatures: for the API and the CLI."""
 
 import hashlib
+import uuid
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,7 +86,7 @@ class ApprovalDesk:
             answer: ApprovalCase = await self._handle(order).execute_update(
                 "approve",
                 given,
-                id=f"approve:{hashlib.sha256(given.signature.lower().encode()).hexdigest()}",
+                id=_update_id(given),
                 result_type=ApprovalCase,
                 rpc_timeout=_ANSWER,
             )
@@ -135,6 +136,17 @@ def routes(desk: ApprovalDesk, guard: KeyGuard, reading: KeyGuard | None) -> API
         return await desk.approve(key, given)
 
     return router
+
+
+def _update_id(given: ApprovalGiven) -> str:
+    """The same for the same signature, which then has the same answer.
+
+    A contract may call its own tomorrow what it refused today: there each is asked anew, and counts
+    once all the same.
+    """
+    if given.signer:
+        return f"approve:{uuid.uuid4().hex}"
+    return f"approve:{hashlib.sha256(given.signature.lower().encode()).hexdigest()}"
 
 
 def _unanswered(doing: str, error: Exception) -> SourceUnavailable:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from clients.contract_signers import vouches
 from clients.endpoints import Endpoint, Report
 from clients.quorum import Quorum
 from clients.rpc import Call, Rpc
@@ -148,6 +149,13 @@ class AgreeingVault:
     async def approvers(self, at: BlockRef) -> Approvers:
         """Who may approve at a block."""
         return await self._agreed("approvers", lambda vault: vault.approvers(at))
+
+    async def vouches(self, signer: str, digest: str, signature: str, at: BlockRef) -> bool:
+        """Whether a contract says by ERC-1271 that it signed a digest."""
+        doing = f"the approval of {signer}"
+        return await self._quorum.agreed(
+            doing, lambda e: vouches(e.rpc, signer, digest, signature, at)
+        )
 
     async def settler(self, address: str, at: BlockRef) -> SettlerState:
         """Role, gas money and nonces of a settler; one endpoint's word: its newest block's."""

@@ -2,16 +2,17 @@
 
 An approval is an EIP-712 signature of exactly one settlement or refund (clients/approvals spells
 the typed data). It is checked here as the vault will check it, without asking anybody, so that the
-order's workflow can refuse a wrong one at once.
+order's workflow can refuse a wrong one at once. Only a contract has to be asked whether it signed.
 """
 
 from collections.abc import Collection
+from typing import Self
 
 from eth_keys.backends.native.main import NativeECCBackend
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.chain import Rejection
 from models.errors import InvalidInput
@@ -31,7 +32,11 @@ APPROVABLE: frozenset[str] = frozenset(
 
 # https://eips.ethereum.org/EIPS/eip-2: half the order of secp256k1
 _HIGHEST_S = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
-_SIGNATURE = r"^0x[0-9a-fA-F]{130}$"
+_PLAIN_LENGTH = 132
+_MOST_BYTES = 2048
+"""Of a contract's signature: more than thirty owners of a multi-signature wallet need."""
+_SIGNATURE = rf"^0x([0-9a-fA-F]{{2}}){{0,{_MOST_BYTES}}}$"
+_ADDRESS = r"^(0x[0-9a-fA-F]{40})?$"
 _V_OFFSET = 27
 # Named, so that every worker replays with the same one, whatever else is installed.
 _CURVE = NativeECCBackend()
@@ -87,20 +92,34 @@ class ApprovalCase(Frozen):
 
 
 class ApprovalGiven(Frozen):
-    """A signature, as it is handed in. signature: 65 bytes (r, s, v), 0x hex. who: handed it in."""
+    """A signature, as it is handed in.
+
+    signature: 65 bytes (r, s, v), 0x hex; or what the contract `signer` takes (ERC-1271). signer:
+    only needed for a contract, a plain signature tells its own. who: handed it in.
+    """
 
     signature: str = Field(pattern=_SIGNATURE)
     who: str = Field("", max_length=64)
+    signer: str = Field("", pattern=_ADDRESS)
+
+    @model_validator(mode="after")
+    def _plain_or_named(self) -> Self:
+        if not self.signer and len(self.signature) != _PLAIN_LENGTH:
+            raise ValueError("a signature of another length than 65 bytes needs its signer")
+        return self
 
 
 def approver_of(case: ApprovalCase, given: ApprovalGiven, others: Collection[str] = ()) -> str:
     """Who signed, checksummed; others: whose signatures are being written just now.
 
+    A named signer is taken at its word here where the signature is not plainly its own: a contract
+    has still to be asked (`plainly_by`).
+
     Raises:
         InvalidInput: the signature is none, is of somebody who may not approve (or of other terms,
             which cannot be told apart), or of somebody who has signed already.
     """
-    signer = _recovered(case.digest, given.signature)
+    signer = _named(case, given) or _recovered(case.digest, given.signature)
     if signer not in case.approvers:
         raise InvalidInput(
             "signature",
@@ -111,6 +130,22 @@ def approver_of(case: ApprovalCase, given: ApprovalGiven, others: Collection[str
     if signer in case.signed or signer in others:
         raise InvalidInput("signature", given.signature[:18] + "...", f"{signer} has signed")
     return signer
+
+
+def plainly_by(signer: str, digest: str, signature: str) -> bool:
+    """Whether a signature is that of the signer's own key; else only its contract can say."""
+    if len(signature) != _PLAIN_LENGTH:
+        return False
+    try:
+        return _recovered(digest, signature).lower() == signer.lower()
+    except InvalidInput:
+        return False
+
+
+def _named(case: ApprovalCase, given: ApprovalGiven) -> str:
+    """The signer as named, spelled as the case spells it; empty when none is named."""
+    spelled = (one for one in case.approvers if one.lower() == given.signer.lower())
+    return next(spelled, given.signer)
 
 
 def _recovered(digest: str, signature: str) -> str:

@@ -202,7 +202,7 @@ class ApprovalRow(SQLModel, table=True):
     epoch: int = Field(sa_type=BigInteger)
     deadline: int = Field(sa_type=BigInteger)
     signer: str = Field(max_length=42)
-    signature: str = Field(max_length=132)
+    signature: str = Field(max_length=4098)
     created_at: datetime = Field(sa_column=time_column())
 
 

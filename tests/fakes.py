@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
 from models.approvals import ApprovalCase
 from models.broker import BrokerOrder
@@ -87,6 +88,7 @@ class World:
         self.settles_at_once = True
         self.owed = 0
         self.case: ApprovalCase | None = None
+        self.disowned: list[ApplicationError] = []
         self.epoch = 0
         self.calls: list[tuple[str, Message]] = []
         self.gates: dict[str, asyncio.Event] = {}
@@ -332,6 +334,8 @@ class FakeOrders:
     @activity.defn(name="keep_approval")
     async def keep_approval(self, message: KeepApprovalInput) -> ApprovalCase | None:
         world = await self._enter("keep_approval", message)
+        if world.disowned:
+            raise world.disowned.pop(0)
         if world.case is None:
             return None
         signed = (*world.case.signed, message.signer)

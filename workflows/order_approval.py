@@ -1,23 +1,22 @@
 """Waiting for approvals: the case, and the signatures that came in as updates.
 
 A signature is checked in the update's validator, stored by the order's own loop (a handler issues
-no command itself, so that several at once replay alike), and only then is the update answered.
+no command itself, so that several at once replay alike), and only then is the update answered. A
+contract's has to be asked for first: that refusal comes from the loop as well.
 """
 
 from dataclasses import dataclass
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.approving import ApprovalActivities
+from activities.approving import REFUSED, ApprovalActivities
 from models.approvals import ApprovalCase, ApprovalGiven, approver_of
 from models.errors import InvalidInput
 from models.messages import KeepApprovalInput, LookForApprovalsInput
 from models.order import Stage
 from workflows.order_steps import OrderSteps
 from workflows.policies import ASK
-
-_REFUSED = "ApprovalRefused"
 
 
 @dataclass
@@ -54,11 +53,11 @@ class OrderApproval:
         """
         case = self.case
         if case is None or not case.missing:
-            raise ApplicationError("the order waits for no approval", type=_REFUSED)
+            raise ApplicationError("the order waits for no approval", type=REFUSED)
         try:
             return case, approver_of(case, given, [ticket.signer for ticket in self._inbox])
         except InvalidInput as error:
-            raise ApplicationError(str(error), type=_REFUSED) from error
+            raise ApplicationError(str(error), type=REFUSED) from error
 
     async def take(self, given: ApprovalGiven) -> ApprovalCase:
         """Hand in a signature that was checked; answers when it is stored."""
@@ -67,14 +66,19 @@ class OrderApproval:
         self._inbox.append(ticket)
         await workflow.wait_condition(lambda: ticket.answer is not None or bool(ticket.error))
         if ticket.answer is None:
-            raise ApplicationError(ticket.error, type=_REFUSED)
+            raise ApplicationError(ticket.error, type=REFUSED)
         return ticket.answer
 
     async def keep(self) -> None:
         """Store what came in, in the order in which it came."""
         while self._inbox:
             ticket = self._inbox[0]
-            kept = await self._keep(ticket)
+            try:
+                kept = await self._keep(ticket)
+            except ActivityError as error:
+                ticket.error = _refusal(error)
+                self._inbox.remove(ticket)
+                continue
             ticket.answer = kept or _with(ticket.case, ticket.signer)
             self._inbox.remove(ticket)
             await self._show(kept)
@@ -126,6 +130,14 @@ class OrderApproval:
         if words != self._shown:
             self._stage, self._shown = stage, words
             await self._steps.record(stage, words)
+
+
+def _refusal(error: ActivityError) -> str:
+    """Why a signature was not stored. Raises the error where that is not what it says."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == REFUSED:
+        return cause.message
+    raise error
 
 
 def _with(case: ApprovalCase, signer: str) -> ApprovalCase:

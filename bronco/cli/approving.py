@@ -25,6 +25,10 @@ def approve(
     signature: Annotated[
         str, typer.Option(help="EIP-712 signature, 65 bytes as 0x hex, made elsewhere.")
     ] = "",
+    signer: Annotated[
+        str,
+        typer.Option(help="Contract wallet (ERC-1271) that signed, with --signature as it wants."),
+    ] = "",
     keystore: Annotated[
         Path | None, typer.Option(help="Encrypted keystore file to sign with, on this machine.")
     ] = None,
@@ -43,10 +47,14 @@ def approve(
 
     bronco approve 42 --signature 0x...                hands in what a wallet signed
 
+    bronco approve 42 --signer 0x... --signature 0x...     hands in what a contract wallet takes
+
     bronco approve 42 --keystore key.json --password-file password     signs here
     """
     if signature and keystore:
         raise typer.BadParameter("give either --signature or --keystore")
+    if signer and not signature:
+        raise typer.BadParameter("--signer needs --signature")
     if keystore and password_file is None:
         raise typer.BadParameter("--keystore needs --password-file")
     name = who or getpass.getuser()
@@ -60,7 +68,7 @@ def approve(
         if not yes:
             typer.confirm("Sign this?", abort=True)
         signature = _signed(view, keystore, password_file)
-    case = asyncio.run(_hand_in(order, _given(signature, name)))
+    case = asyncio.run(_hand_in(order, _given(signature, name, signer)))
     if as_json:
         write_json(case)
     elif case.missing:
@@ -69,16 +77,17 @@ def approve(
         write("Stored. That is enough: it is sent with its approvals now.")
 
 
-def _given(signature: str, who: str) -> "ApprovalGiven":
+def _given(signature: str, who: str, signer: str) -> "ApprovalGiven":
     from pydantic import ValidationError
 
     from models.approvals import ApprovalGiven
     from models.errors import InvalidInput
 
     try:
-        return ApprovalGiven(signature=signature, who=who[:64])
+        return ApprovalGiven(signature=signature, who=who[:64], signer=signer)
     except ValidationError as error:
-        raise InvalidInput("--signature", signature[:18], "65 bytes as 0x hex") from error
+        problem = "65 bytes as 0x hex, or a contract's with its address as --signer"
+        raise InvalidInput("--signature", signature[:18], problem) from error
 
 
 def _signed(view: "ApprovalView", keystore: Path, password_file: Path) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from eth_utils.crypto import keccak
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -21,8 +23,10 @@ class Approvals:
     async def add(self, approval: ApprovalRow, actor: str) -> None:
         """Keep a signature. Idempotency key: (digest, signer)."""
         row = _row(approval)
+        # A contract may sign the same anew, in other words, once its first ones count no more.
+        which = keccak(text=row.signature).hex()[:16]
         draft = AuditDraft(
-            event_key=f"approval:{row.digest}:{row.signer}",
+            event_key=f"approval:{row.digest}:{row.signer}:{which}",
             action="approval.signed",
             request_id=row.request_id,
             actor=actor or row.signer,
@@ -40,6 +44,17 @@ class Approvals:
             write_audit(session, draft, row.created_at)
 
         await self._database.write("keeping an approval", work)
+
+    async def drop(self, digest: str, signer: str) -> None:
+        """Count a signature no more, whose contract takes it back; the audit log keeps it."""
+        chosen = delete(ApprovalRow).where(
+            col(ApprovalRow.digest) == digest.lower(), col(ApprovalRow.signer) == signer.lower()
+        )
+
+        def work(session: Session) -> None:
+            session.execute(chosen)
+
+        await self._database.write("dropping an approval", work)
 
     async def of_request(self, chain_id: int, vault: str, request_id: str) -> Sequence[ApprovalRow]:
         """Every signature for a request, oldest first; also those that count no more."""

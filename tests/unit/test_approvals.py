@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from bronco.devchain import dev_address
 from clients.approvals import case_data
-from models.approvals import ApprovalGiven, approver_of
+from models.approvals import ApprovalGiven, approver_of, plainly_by
 from models.errors import InvalidInput
 from models.records import ItemKind
 from tests.approving import APPROVERS, STRANGER, approval_case, signature
@@ -99,3 +99,24 @@ def test_case__counts_what_is_missing() -> None:
     one = CASE.model_copy(update={"signed": (dev_address(FIRST),)})
     assert (CASE.missing, one.missing) == (2, 1)
     assert one.words == "RETURN_LIMIT: 1 of 2 approvals"
+
+
+def test_given__of_a_contract__is_any_length_to_2048_bytes_and_names_its_signer() -> None:
+    signer = dev_address(APPROVERS[0])
+    for length in (0, 65, 2048):
+        assert ApprovalGiven(signature="0x" + "ab" * length, signer=signer)
+    for signature_, named in (("0x" + "ab" * 2049, signer), ("0xabc", signer), ("0x12", "")):
+        with pytest.raises(ValidationError):
+            ApprovalGiven(signature=signature_, signer=named)
+
+
+def test_signature__plainly_of_its_named_signer__needs_no_contract() -> None:
+    case = approval_case()
+    one, two = APPROVERS[:2]
+    given = signature(case, one)
+    assert plainly_by(dev_address(one), case.digest, given.signature)
+    assert not plainly_by(dev_address(two), case.digest, given.signature)
+    assert not plainly_by(dev_address(one), case.digest, "0x1234")
+    # Named or not, it is the same one's.
+    named = given.model_copy(update={"signer": dev_address(one).lower()})
+    assert approver_of(case, named) == approver_of(case, given) == dev_address(one)

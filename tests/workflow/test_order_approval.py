@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
+from activities.approving import REFUSED
 from bronco.devchain import dev_address
 from models.approvals import ApprovalCase, ApprovalGiven
 from models.messages import ItemView, KeepApprovalInput, PlaceOutcome
@@ -93,6 +95,34 @@ async def test_approval__wrong_repeated_or_unauthorised__leaves_no_trace(desk: D
     assert len(world.said(KeepApprovalInput)) == 1
     assert len(await events(handle, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED")) == 1
     assert (await asked(handle)) == case.model_copy(update={"signed": (dev_address(ALICE),)})
+
+
+async def test_contract_wallet__asked_and_does_not_know_it__is_refused_and_the_next_one_counts(
+    desk: Desk,
+) -> None:
+    """Nobody can tell before it is asked: the refusal comes from the step that stores it."""
+    world, handle = await refused(desk)
+    case = world.case
+    assert case is not None
+    wallet = ApprovalGiven(signature="0x1234", signer=dev_address(BOB).lower())
+    words = f"{dev_address(BOB)} does not call it its own"
+    world.disowned = [ApplicationError(words, type=REFUSED, non_retryable=True)]
+    assert words in await no(handle, wallet)
+    assert await asked(handle) == case
+    assert (await approve(handle, signature(case, ALICE))).signed == (dev_address(ALICE),)
+    assert "has signed" in await no(
+        handle, ApprovalGiven(signature="0x12", signer=dev_address(ALICE))
+    )
+    assert (await approve(handle, wallet)).missing == 0
+
+
+async def test_contract_wallet__that_may_not_approve__is_refused_before_anybody_is_asked(
+    desk: Desk,
+) -> None:
+    world, handle = await refused(desk)
+    stranger = ApprovalGiven(signature="0x12", signer=dev_address(STRANGER))
+    assert "no approver of epoch 1" in await no(handle, stranger)
+    assert world.said(KeepApprovalInput) == []
 
 
 async def test_approvals__several_at_once__each_counts_once(any_desk: Desk) -> None:

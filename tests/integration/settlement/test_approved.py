@@ -5,22 +5,26 @@ from decimal import Decimal
 
 import pytest
 import pytest_asyncio
+from eth_utils.address import to_checksum_address
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.alarms import SettlementAlarm
 from activities.approving import ApprovalActivities
 from bronco.devchain import dev_address
 from clients.approvals import digest_of
-from models.approvals import ApprovalCase
+from models.approvals import ApprovalCase, ApprovalGiven, approver_of
 from models.messages import KeepApprovalInput, LookForApprovalsInput
 from models.records import ItemState, SettlementItem
 from models.requests import OrderRequest, VaultRequest, VaultStatus
 from models.verdict import UNAPPROVED
 from tests.approving import APPROVERS, STRANGER, ascending, signature
 from tests.integration.settlement.rig import Rig, filled
+from tests.integration.vault.codes import answering, wallet_that_signed
 from tests.integration.vault.desk import DOLLAR, SHARE
 
 ALICE, BOB, CAROL = APPROVERS
+WALLET = to_checksum_address("0x" + "7a" * 20)
 CAPS = (10**28, 10**28, 86_400)
 DAY = 86_400
 
@@ -129,6 +133,70 @@ async def test_refund__above_the_return_limit__goes_back_with_two_approvals(
     assert await rig.events("Refunded") == [large.n]
     assert (item.approval, await office.used()) == (case.digest, [case.digest])
     assert await office.look(large) is None
+
+
+async def _wallet_approves(
+    office: Office, request: VaultRequest, code: bytes | None = None
+) -> ApprovalCase:
+    """The wallet signs the case, or has this code; its signature is handed in."""
+    case = await office.case(request)
+    code = wallet_that_signed(case.digest) if code is None else code
+    await office.rig.desk.rpc.call("anvil_setCode", WALLET, "0x" + code.hex())
+    given = ApprovalGiven(signature="0x1234", signer=WALLET, who="two owners")
+    assert approver_of(case, given) == WALLET
+    message = KeepApprovalInput(request=order_of(request), case=case, signer=WALLET, given=given)
+    await ActivityEnvironment().run(office.activities.keep_approval, message)
+    return case
+
+
+async def _wallet_case(office: Office) -> VaultRequest:
+    """A refund that a contract wallet and an account must approve."""
+    rig, desk = office.rig, office.rig.desk
+    signers = sorted((WALLET, dev_address(ALICE)), key=lambda one: int(one, 16))
+    await desk.call(desk.admin, "configureApprovers", signers, 2)
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await rig.refunded(request)
+    await rig.start()
+    await rig.until(ItemState.REJECTED, request)
+    return request
+
+
+async def test_contract_wallet__signed__counts_and_the_vault_takes_it(office: Office) -> None:
+    request = await _wallet_case(office)
+    case = await _wallet_approves(office, request)
+    assert (await office.case(request)).signed == (WALLET,)
+    await office.sign(request, ALICE)
+    await office.rig.until(ItemState.MINED, request)
+    assert await office.rig.desk.status(request.n) is VaultStatus.REFUNDED
+    assert await office.used() == [case.digest]
+    entries = await office.rig.store.audit.of_request(request.request_id)
+    kept = [entry.data for entry in entries if entry.action == "approval.signed"]
+    assert any("0x1234" in data and WALLET.lower() in data for data in kept)
+
+
+@pytest.mark.parametrize("code", [b"", answering(1), wallet_that_signed("0x" + "12" * 32)])
+async def test_contract_wallet__did_not_sign__is_refused_and_nothing_is_stored(
+    office: Office, code: bytes
+) -> None:
+    request = await _wallet_case(office)
+    with pytest.raises(ApplicationError, match="ERC-1271") as refused:
+        await _wallet_approves(office, request, code)
+    assert refused.value.non_retryable
+    assert (await office.case(request)).signed == ()
+
+
+async def test_contract_wallet__takes_it_back__counts_no_more_and_signs_anew(
+    office: Office,
+) -> None:
+    request = await _wallet_case(office)
+    await _wallet_approves(office, request)
+    await office.rig.desk.rpc.call("anvil_setCode", WALLET, "0x" + answering(0).hex())
+    assert (await office.case(request)).signed == ()
+    await office.sign(request, ALICE)
+    assert (await office.case(request)).signed == (dev_address(ALICE),)
+    assert (await office.rig.item(request)).state is ItemState.REJECTED, "nothing was sent"
+    await _wallet_approves(office, request)
+    await office.rig.until(ItemState.MINED, request)
 
 
 async def test_settlement__outside_the_band__is_settled_with_approvals(office: Office) -> None:
