@@ -4,14 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket
 
 from clients.store import Store, upgrade
-
-# How long an example takes says more about the machine than about the code.
-settings.register_profile("bronco", deadline=None)
-settings.load_profile("bronco")
 
 
 @pytest.fixture(autouse=True)

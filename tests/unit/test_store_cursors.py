@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clients.store.cursors import decode_cursor, encode_cursor
@@ -14,13 +14,11 @@ from models.requests import Side
 FILTERS = st.builds(OrderFilter, side=st.sampled_from([None, *Side]), user=st.text(max_size=5))
 
 
-@settings(deadline=None)
 @given(internal_id=st.integers(0, 2**63 - 1), chosen=FILTERS)
 def test_cursor__any_row_and_filter__comes_back(internal_id: int, chosen: OrderFilter) -> None:
     assert decode_cursor(encode_cursor(internal_id, chosen), chosen) == internal_id
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_cursor__any_text__is_named(text: str) -> None:
     with pytest.raises(InvalidInput, match="cursor="):
