@@ -121,7 +121,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    ready_seconds: float = 30
+    ready_seconds: float = 60
     grace_seconds: float = 10
 
 
