@@ -4,18 +4,16 @@ from collections.abc import Collection
 from typing import Any
 
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 
 from clients.agreeing import AgreeingVault
 from clients.attesting import MONITOR
+from clients.roles import ATTESTOR_ROLE, only_has_role
 from clients.rpc import Call
 from clients.shares import ShareReader
-from clients.vault import SETTLER_ROLE, VAULT, VaultClient
+from clients.vault import VaultClient
 from models.backing import Attested, Minted
 from models.errors import SourceUnavailable
 from models.requests import BlockRef, VaultStatus
-
-ATTESTOR_ROLE = "0x" + keccak(text="ATTESTOR_ROLE").hex()
 
 
 class MonitorReader:
@@ -47,8 +45,7 @@ class MonitorReader:
 
     async def may_attest(self, who: str, at: BlockRef) -> bool:
         """Whether the monitor takes this attestor's word at a block. Raises as `attested`."""
-        holds = [await self._has_role(role, who, at) for role in (ATTESTOR_ROLE, SETTLER_ROLE)]
-        return holds == [True, False]
+        return await only_has_role(self._vault.rpc, self._vault.address, ATTESTOR_ROLE, who, at)
 
     async def minted_at(self, token: str, numbers: Collection[int], block: BlockRef) -> Minted:
         """What there was of a token at a block, and which of these requests were open there.
@@ -95,15 +92,6 @@ class MonitorReader:
         if found is None:
             raise SourceUnavailable("chain", f"reading block {number}", "it is not there")
         return found
-
-    async def _has_role(self, role: str, who: str, at: BlockRef) -> bool:
-        data = VAULT.calldata("hasRole", bytes.fromhex(role[2:]), to_checksum_address(who))
-        method, params = _call(self._vault.address, data, at)
-        answer = await self._vault.rpc.call(method, *params)
-        try:
-            return bool(VAULT.decode_result("hasRole", answer)[0])
-        except (ValueError, TypeError) as error:
-            raise SourceUnavailable("chain", "reading hasRole", str(error)) from error
 
     def _call(self, at: BlockRef, function: str, *args: Any) -> Call:
         return _call(self.address, MONITOR.calldata(function, *args), at)
