@@ -130,6 +130,12 @@ class ChainSettings(Section):
         return AssetBook(assets=self.assets)
 
 
+class MonitorSettings(Section):
+    """Where the supply monitor is: of the section CHAIN, what tells whether there is one."""
+
+    monitor: Address | None = Field(None, description="as in the section CHAIN")
+
+
 class TradingEnvironment(StrEnum):
     """Paper or real trading at the broker."""
 

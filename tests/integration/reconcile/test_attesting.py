@@ -8,6 +8,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from bronco.attestor import Attestor, SharesOf
+from bronco.cli.backing import read_backing, write_backing
 from bronco.devchain import ADMIN, FIRST_USER, SETTLER, dev_key
 from clients.attesting import MONITOR
 from clients.keys import account_of
@@ -177,6 +178,34 @@ async def test_attest__around_a_split__waits_and_then_counts_new_shares(office: 
 async def test_attest__short_at_the_broker__is_nothing_held(office: Office) -> None:
     draft = await attestor(office).draft(asset_of(office.rig.desk), holding(-3))
     assert (draft.shares, draft.attestation.backed) == (-3, 0)
+
+
+async def test_status__shows_backed_minted_and_age(
+    office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = office.rig.desk
+    assert await read_backing() == []
+    for name, value in desk.chain.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BRONCO_CHAIN_RPC_URLS", desk.rpc.url)
+    (never,) = await read_backing()
+    assert (never["age"], never["problem"]) == (None, "nobody has attested what backs it")
+    await desk.holder(desk.alice, 3)
+    await a_second_later(desk)
+    made = attestor(office)
+    draft = await made.draft(asset_of(desk), holding(2))
+    await desk.carol.transact("attest", made.monitor.address, made.signed(draft, KEYS[ADMIN]))
+    await desk.warp_to(draft.attestation.time + 86_401)
+    (old,) = await read_backing()
+    assert old == {
+        "symbol": "AAPL",
+        "backed": str(2 * SHARE),
+        "minted": str(3 * SHARE),
+        "age": 86_401,
+        "problem": "attested 86401 s ago, allowed are 86400",
+    }
+    write_backing([old])
+    assert "86401 s ago" in capsys.readouterr().out
 
 
 async def test_attest__what_the_broker_holds__is_asked_and_shown(
