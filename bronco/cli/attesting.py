@@ -129,8 +129,13 @@ def _position(symbol: str, given: int | None) -> "SharesOf":
         return given or 0
 
     async def asked() -> int:
+        from bronco import logs
+        from bronco.sections import LogSettings
         from bronco.settings import load_section
         from bronco.trading import BrokerSettings
+
+        # Before its logger is made: what the link says goes to standard error, not among ours.
+        logs.configure(load_section(LogSettings), [])
         from clients.broker import BrokerClient
 
         broker = BrokerClient(load_section(BrokerSettings), log_home=Path(".bronco"))

@@ -220,7 +220,7 @@ async def test_attest__what_the_broker_holds__is_asked_and_shown(
             BRONCO_BROKER_PORT=str(server.port),
             BRONCO_BROKER_ACCOUNT_ID=str(ACCOUNT),
         )
-        posted = await attest("--post", "--yes")
+        posted = await attest("--post", "--yes", "--json")
     assert posted.code == 0, posted.error
-    assert f"{5 * SHARE} token units" in posted.out
+    assert (posted.json["shares"], posted.json["backed"]) == (5, str(5 * SHARE))
     assert await attest.kept() == 5 * SHARE
