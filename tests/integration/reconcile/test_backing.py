@@ -147,6 +147,17 @@ async def test_supply__the_book_is_stale__nothing_is_called_uncovered(office: Of
     assert "BOOK_STALE" in office.report.kinds
 
 
+async def test_supply__its_ratio_cannot_be_read__is_not_judged(office: Office) -> None:
+    """Then its orders are not counted either, and what they sold would seem to be missing."""
+    desk = office.rig.desk
+    await grown(desk, 5)
+    await redeeming(office, 2, 2)
+    await attest(desk, 3 * SHARE)
+    await desk.configure_asset(feed=desk.feed)
+    assert await supply_kinds(office) == []
+    assert office.report.standing["RATIO_UNREAD"] == 1
+
+
 async def test_attestation__none_then_fresh_then_old__is_told(office: Office) -> None:
     desk = office.rig.desk
     assert await supply_kinds(office) == ["ATTESTATION_OLD"]
