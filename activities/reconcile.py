@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from temporalio import activity
 
+from activities.backing import seen_backing
 from activities.beating import beating
 from activities.clock import utc_now
 from activities.observations import (
@@ -213,11 +214,13 @@ class ReconcileActivities:
         if view.books.owed:
             detail = f"{view.books.owed} USDT units are owed, {view.books.free} are free"
             yield Observation("owed:vault", OWED, detail)
-        if view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE:
+        stale = view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE
+        if stale:
             detail = f"the broker's book was last read at {view.book_read_at}"
             yield Observation("book:stale", BOOK_STALE, detail)
         for symbol, problem in view.unread.items():
             yield Observation(f"ratio:{symbol}", RATIO_UNREAD, problem)
+        yield from seen_backing(view.backing, book_stale=stale)
         for symbol, supply in view.supply.items():
             if view.positions is None:
                 return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from activities.clock import utc_now
 from activities.request_index import RequestIndex
 from models.assets import AssetBook
+from models.backing import Backing
 from models.broker import BrokerOrder
 from models.cases import Case, make_cases
 from models.chain import VaultBooks
@@ -22,6 +23,7 @@ from models.requests import BlockRef, VaultRequest, VaultStatus, parse_remark
 from models.splits import SharesPerToken
 
 if TYPE_CHECKING:
+    from activities.backing import Supplies
     from activities.finality import Finality
     from activities.splitting import Splitting
     from clients.agreeing import AgreeingVault
@@ -56,6 +58,7 @@ class View:
     book_read_at: datetime | None
     ratios: Mapping[str, SharesPerToken]
     unread: Mapping[str, str]
+    backing: Mapping[str, Backing] = field(default_factory=dict)
 
 
 class ReconcileReader:
@@ -73,6 +76,7 @@ class ReconcileReader:
         finality: Finality,
         window: timedelta,
         splitting: Splitting,
+        supplies: Supplies,
         book_lag: timedelta = timedelta(seconds=15),
     ) -> None:
         """window: how far back ended requests and orders are compared, beyond finality.
@@ -89,6 +93,7 @@ class ReconcileReader:
         self._book_lag = book_lag
         self._finality = finality
         self._splitting = splitting
+        self._supplies = supplies
         self._index = RequestIndex(vault)
 
     async def read(self) -> View:
@@ -131,6 +136,9 @@ class ReconcileReader:
             book_read_at=snapshot.begun_at if snapshot is not None else None,
             ratios={symbol: ratio for symbol, ratio in ratios.items() if symbol in calm},
             unread=unread,
+            backing=await self._supplies.look(
+                [asset for asset in self._assets.assets if asset.symbol not in unread], cases, head
+            ),
         )
 
     async def _ratios(

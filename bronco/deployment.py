@@ -110,6 +110,7 @@ class DevChain:
             "BRONCO_CHAIN_USDT": self.usdt,
             "BRONCO_CHAIN_USDT_FEED": self.feeds["USDT"],
             "BRONCO_CHAIN_ASSETS": f"[{assets}]",
+            "BRONCO_CHAIN_MONITOR": self.monitor,
             "BRONCO_SIGNER_ADDRESS": self.settler,
         }
 

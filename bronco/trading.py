@@ -58,6 +58,9 @@ class ChainSettings(Section):
         '"tick": "0.01", "lot": 1}]',
         min_length=1,
     )
+    monitor: Address | None = Field(
+        None, description="address of SupplyMonitor; empty = nobody attests what backs the tokens"
+    )
     confirmations: int = Field(
         2, ge=0, description="blocks on top before an order is placed, whatever it is worth"
     )
@@ -125,6 +128,12 @@ class ChainSettings(Section):
     def asset_book(self) -> AssetBook:
         """The assets by share token."""
         return AssetBook(assets=self.assets)
+
+
+class MonitorSettings(Section):
+    """Where the supply monitor is: of the section CHAIN, what tells whether there is one."""
+
+    monitor: Address | None = Field(None, description="as in the section CHAIN")
 
 
 class TradingEnvironment(StrEnum):

@@ -157,6 +157,10 @@ class AgreeingVault:
             doing, lambda e: vouches(e.rpc, signer, digest, signature, at)
         )
 
+    async def past(self, doing: str, read: Callable[[VaultClient], Awaitable[T]]) -> T:
+        """What two endpoints say of an old block; who does not keep its state has no say."""
+        return await self._quorum.witnessed(doing, lambda endpoint: read(endpoint.reader))
+
     async def settler(self, address: str, at: BlockRef) -> SettlerState:
         """Role, gas money and nonces of a settler; one endpoint's word: its newest block's."""
         found = await self._quorum.first("settler", lambda e: e.reader.settler(address, at), 1)

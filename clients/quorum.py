@@ -127,14 +127,23 @@ class Quorum:
         if self.single:
             return await read(self.endpoints[0])
         poll = await self._polled(doing, read, [*order, *self.to_ask()])
-        groups = poll.groups
-        if not groups or len(poll.said) < NEEDED:
-            raise next(iter(poll.failed.values()))
-        value, winners = groups[0]
-        if len(winners) < NEEDED or 2 * len(winners) <= len(poll.said):
-            raise _disagreement(doing, groups)
+        value, winners = _decided(poll, doing)
         self._judge(poll, doing, winners, Fault.FORKED if at_tip else Fault.LIED)
         return value
+
+    async def witnessed(self, doing: str, read: Read[T]) -> T:
+        """As `agreed`, of what many endpoints do not keep: all are asked, and none is judged.
+
+        Raises:
+            SourceUnavailable: no two endpoints have it and say the same.
+        """
+        if self.single:
+            return await read(self.endpoints[0])
+        poll: Poll[T] = Poll(doing)
+        usable = self.to_ask()
+        self._enough(doing, usable, NEEDED)
+        await _ask(poll, read, usable)
+        return _decided(poll, doing)[0]
 
     async def first(self, doing: str, read: Read[T], count: int = NEEDED) -> dict[Endpoint, T]:
         """Answers of the first `count` endpoints that give one, which need not be the same.
@@ -241,6 +250,17 @@ async def _ask(poll: Poll[T], read: Read[T], endpoints: Sequence[Endpoint]) -> N
             raise result
         else:
             poll.said[endpoint] = result
+
+
+def _decided(poll: Poll[T], doing: str) -> tuple[T, list[Endpoint]]:
+    """What two endpoints, and more than half of those that answered, say; and who they are."""
+    groups = poll.groups
+    if not groups or len(poll.said) < NEEDED:
+        raise next(iter(poll.failed.values()))
+    value, winners = groups[0]
+    if len(winners) < NEEDED or 2 * len(winners) <= len(poll.said):
+        raise _disagreement(doing, groups)
+    return value, winners
 
 
 def _disagreement(doing: str, groups: Sequence[tuple[object, Sequence[Endpoint]]]) -> Exception:

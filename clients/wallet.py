@@ -4,32 +4,20 @@ Each call sends one transaction (an approval first where one is missing) and wai
 mined. It is no part of the desk: it holds a plain key and asks no policy.
 """
 
-import asyncio
 from typing import NamedTuple
 
-from eth_account.signers.local import LocalAccount
-
 from clients.abi import ContractAbi, load_contract
-from clients.keys import UnsignedTx, account_of, sign_with
-from clients.rpc import Rpc, RpcRefused
-from clients.sender import ChainSender
+from clients.carrier import CallReverted as CallReverted
+from clients.carrier import Carrier
+from clients.keys import account_of
+from clients.rpc import Rpc
 from clients.vault import VAULT
-from models.chain import DEV_CHAIN_IDS, BroadcastOutcome, TxReceipt
-from models.errors import ConfigurationError, FinalError, SourceUnavailable
+from models.chain import DEV_CHAIN_IDS, TxReceipt
+from models.errors import ConfigurationError, SourceUnavailable
 
 ERC20 = load_contract("ShareToken")
 USDT = load_contract("DevUSDT")
 _DECLARING = (VAULT, ERC20, USDT, load_contract("DevFeed"))
-_POLL_SECONDS = 0.05
-
-
-class CallReverted(FinalError):
-    """A contract refused a call. error: name of its custom error, "" when it gave none we know."""
-
-    def __init__(self, function: str, sentence: str, error: str = "") -> None:
-        super().__init__(f"{function} was refused: {sentence}")
-        self.function = function
-        self.error = error
 
 
 class Requested(NamedTuple):
@@ -49,13 +37,11 @@ class Wallet:
             problem = f"the wallet's plain key is for dev chains, this is chain {chain_id}"
             raise ConfigurationError("chain id", problem)
         self._rpc = rpc
-        self._account: LocalAccount = account_of(private_key)
-        self._chain_id = chain_id
-        self._sender = ChainSender(rpc, vault=vault)
-        self._lock = asyncio.Lock()
+        account = account_of(private_key)
+        self._carrier = Carrier(rpc, account, chain_id=chain_id, vault=vault, declaring=_DECLARING)
         self.vault = vault
         self.usdt = usdt
-        self.address = str(self._account.address)
+        self.address = self._carrier.address
 
     async def deposit(
         self, asset: str, amount: int, *, limit: int, deadline: int, recipient: str = ""
@@ -113,45 +99,7 @@ class Wallet:
 
     async def transact(self, doing: str, to: str, data: str) -> TxReceipt:
         """Send calldata (to "": creation code) and wait until it is mined. Raises as `send`."""
-        async with self._lock:
-            gas = await self._gas(doing, to, data)
-            fees = await self._sender.fee_suggestion()
-            tx = UnsignedTx(
-                chain_id=self._chain_id,
-                to=to,
-                nonce=await self._sender.pending_nonce(self.address),
-                gas=gas,
-                max_fee=fees.max_fee,
-                max_priority_fee=fees.max_priority_fee,
-                data=data,
-            )
-            sent = await self._sender.broadcast(sign_with(self._account, tx).raw)
-            if sent.outcome not in (BroadcastOutcome.ACCEPTED, BroadcastOutcome.ALREADY_KNOWN):
-                raise SourceUnavailable(self._rpc.name, doing, sent.detail)
-            return await self._mined(doing, sent.tx_hash)
-
-    async def _gas(self, doing: str, to: str, data: str) -> int:
-        call = {"from": self.address, "data": data} | ({"to": to} if to else {})
-        try:
-            estimate = await self._rpc.quantity("eth_estimateGas", call)
-        except RpcRefused as refused:
-            raise _reverted(doing, refused) from refused
-        return estimate * 5 // 4
-
-    async def _mined(self, doing: str, tx_hash: str) -> TxReceipt:
-        try:
-            async with asyncio.timeout(30):
-                while True:
-                    receipt = await self._sender.receipt(tx_hash)
-                    if receipt is not None:
-                        break
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError as error:
-            detail = f"transaction {tx_hash} is in no block after 30 s"
-            raise SourceUnavailable(self._rpc.name, doing, detail) from error
-        if not receipt.ok:
-            raise CallReverted(doing, f"transaction {tx_hash} reverted")
-        return receipt
+        return await self._carrier.transact(doing, to, data)
 
     async def _approve(self, token: str, amount: int) -> None:
         """Allow the vault `amount`; USDT wants an approval to pass through zero."""
@@ -166,13 +114,3 @@ class Wallet:
 def _requested(receipt: TxReceipt) -> Requested:
     made = next(e for e in receipt.events if e.name in ("DepositRequested", "RedeemRequested"))
     return Requested(made.n, made.request_id, receipt.tx_hash, receipt.block_number)
-
-
-def _reverted(doing: str, refused: RpcRefused) -> Exception:
-    for abi in _DECLARING:
-        error = abi.decode_error(refused.data)
-        if error is not None:
-            return CallReverted(doing, str(error), error.name)
-    if refused.data or "revert" in refused.text.lower():
-        return CallReverted(doing, refused.text)
-    return refused

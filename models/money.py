@@ -216,6 +216,29 @@ def settlement_of(
     return Settlement(taken=units, out=gross - fee, fee=fee)
 
 
+def price_per_token(price: int, ratio: SharesPerToken = ONE_TO_ONE) -> int:
+    """A feed's integer price of a token from one of a share, down, as ShareReference rounds."""
+    return price * ratio.numerator // ratio.denominator
+
+
+def share_price_bounds(
+    anchor: int, max_move_bps: int, ratio: SharesPerToken = ONE_TO_ONE
+) -> tuple[int, int]:
+    """Lowest and highest integer price of a share whose token is within basis points of `anchor`.
+
+    Both inwards: `price_per_token` of them is inside, of the next ones beyond it is not.
+    """
+    low = -(-anchor * (BPS - max_move_bps) // BPS)
+    high = anchor * (BPS + max_move_bps) // BPS
+    lowest = -(-low * ratio.denominator // ratio.numerator)
+    return lowest, ((high + 1) * ratio.denominator - 1) // ratio.numerator
+
+
+def move_bps_up(price: int, anchor: int) -> int:
+    """How far a price is from another, basis points of that, rounded up."""
+    return -(-abs(price - anchor) * BPS // anchor)
+
+
 def value_units_up(share_units: int, price: int) -> UsdtUnits:
     """Share units at a price (USDT units per token), rounded up (what is at stake)."""
     return UsdtUnits(-(-share_units * price // SHARE_SCALE))

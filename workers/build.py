@@ -11,6 +11,7 @@ from typing import Any
 from temporalio.worker import Worker
 
 from activities.approving import ApprovalActivities
+from activities.backing import Supplies
 from activities.broker import BrokerActivities
 from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
@@ -33,6 +34,7 @@ from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
+from clients.monitor import MonitorReader
 from clients.sender import ONE_ITEM_GAS, gas_limit_for
 from clients.vault import settle_calldata, terms_of
 from models.requests import (
@@ -201,6 +203,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         finality=_finality(clients),
         window=_RECONCILE_WINDOW,
         splitting=_splitting(clients),
+        supplies=_supplies(clients),
     )
     return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
 
@@ -267,6 +270,11 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
 def _splitting(clients: Clients) -> Splitting:
     margin = clients.settings.orders.split_margin_seconds
     return Splitting(clients.vault, clients.splits, margin=margin)
+
+
+def _supplies(clients: Clients) -> Supplies:
+    monitor = clients.settings.chain.monitor
+    return Supplies(MonitorReader(clients.vault, monitor) if monitor else None)
 
 
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:

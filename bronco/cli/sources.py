@@ -1,14 +1,24 @@
 """What a command talks to, opened from the settings it needs and closed after it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
     from temporalio.client import Client
 
+    from bronco.trading import ChainSettings
+    from clients.abi import ContractAbi
+    from clients.agreeing import AgreeingVault
+    from clients.carrier import Carrier
     from clients.flags import Flags
+    from clients.rpc import Rpc
     from clients.store import Store
+    from models.assets import Asset
+
+_MINED_SECONDS = 300.0
+"""Longest wait for a block with a transaction of ours in it."""
 
 
 async def open_temporal() -> "Client":
@@ -47,3 +57,52 @@ def open_store() -> "Iterator[Store]":
         yield store
     finally:
         store.close()
+
+
+class OpenChain(NamedTuple):
+    """The chain as its settings name it. rpcs: the endpoints in the order of the setting."""
+
+    settings: "ChainSettings"
+    vault: "AgreeingVault"
+    rpcs: "Sequence[Rpc]"
+
+    def asset(self, symbol: str) -> "Asset":
+        """The asset of a symbol. Raises InvalidInput when none is configured."""
+        from models.errors import InvalidInput
+
+        known = {asset.symbol: asset for asset in self.settings.assets}
+        if symbol not in known:
+            raise InvalidInput("symbol", symbol, f"use one of {', '.join(sorted(known))}")
+        return known[symbol]
+
+    def carrier(self, account: "LocalAccount", declaring: "Sequence[ContractAbi]") -> "Carrier":
+        """Sends calls of an account through the first endpoint."""
+        from clients.carrier import Carrier
+
+        return Carrier(
+            self.rpcs[0],
+            account,
+            chain_id=self.settings.id,
+            vault=self.settings.vault,
+            declaring=declaring,
+            patience_seconds=_MINED_SECONDS,
+        )
+
+
+@asynccontextmanager
+async def open_chain() -> "AsyncIterator[OpenChain]":
+    """The vault and the endpoints, two of which must agree; one is enough on a dev chain."""
+    from bronco.settings import load_section
+    from bronco.trading import ChainSettings
+    from clients.rpc import Rpc
+    from workers.clients import agreeing_vault
+
+    settings = load_section(ChainSettings)
+    rpcs = [Rpc(url, timeout_seconds=settings.call_timeout_seconds) for url in settings.endpoints]
+    try:
+        vault = agreeing_vault(settings, rpcs)
+        await vault.check()
+        yield OpenChain(settings, vault, rpcs)
+    finally:
+        for rpc in rpcs:
+            await rpc.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bronco.cli.backing import read_backing, write_backing
 from bronco.cli.output import (
     NOT_CONFIRMED,
     warn,
@@ -220,9 +221,13 @@ async def _read_status() -> dict[str, Any]:
     from api.control import read_status
     from api.switch import TradingSwitch
     from bronco.cli.sources import open_flags, open_store, open_temporal
-    from models.errors import SourceUnavailable
+    from models.errors import ConfigurationError, SourceUnavailable
 
     found: dict[str, Any] = {"trading": None, "chain": None, "orders": None, "problems": []}
+    try:
+        found["backing"] = await read_backing()
+    except (SourceUnavailable, ConfigurationError) as error:
+        found["problems"].append(str(error))
     try:
         watched = await chain_watch_status(await open_temporal())
         found["chain"] = watched and watched.model_dump(mode="json")
@@ -260,6 +265,7 @@ def _show_status(found: dict[str, Any]) -> None:
         write_holds(trading.holds)
         write_in_flight(trading.in_flight)
     write_chain(found["chain"])
+    write_backing(found.get("backing", []))
     if found["orders"] is not None:
         for name in ("by_status", "by_stage"):
             rows = sorted(found["orders"][name].items())

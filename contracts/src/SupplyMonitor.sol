@@ -58,8 +58,7 @@ contract SupplyMonitor is EIP712 {
         if (time > block.timestamp || block.timestamp - time > maxAge) revert OutOfTime(time);
         uint64 newest = attestations[token].time;
         if (time <= newest) revert Superseded(time, newest);
-        bool allowed = vault.hasRole(ATTESTOR_ROLE, attestor) && !vault.hasRole(SETTLER_ROLE, attestor);
-        if (!allowed) revert NotAttestor(attestor);
+        if (!_attests(attestor)) revert NotAttestor(attestor);
         bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(ATTESTATION, token, backed, time)));
         if (!SignatureChecker.isValidSignatureNow(attestor, digest, signature)) {
             revert InvalidSignature(attestor);
@@ -68,15 +67,19 @@ contract SupplyMonitor is EIP712 {
         emit Attested(token, backed, time, attestor);
     }
 
-    /// @notice Token units attested and minted now, and whether that is attested freshly enough to mean
-    /// anything.
+    /// @notice Token units attested and minted now, and whether that is attested freshly enough, by
+    /// somebody who may still attest, to mean anything.
     function supplyOf(address token)
         external
         view
         returns (uint256 backed, uint256 minted, bool fresh)
     {
         Attestation memory found = attestations[token];
-        fresh = found.time != 0 && block.timestamp - found.time <= maxAge;
+        fresh = found.time != 0 && block.timestamp - found.time <= maxAge && _attests(found.attestor);
         return (found.backed, IERC20(token).totalSupply(), fresh);
+    }
+
+    function _attests(address who) private view returns (bool) {
+        return vault.hasRole(ATTESTOR_ROLE, who) && !vault.hasRole(SETTLER_ROLE, who);
     }
 }

@@ -412,3 +412,31 @@ async def test_check__one_serves_another_chain__setting_is_named() -> None:
 def test_healthy__all_well__are_the_connections_in_their_order() -> None:
     office = Office(3)
     assert office.vault.healthy == tuple(cast(list[Rpc], office.readers))
+
+
+# --- the past -------------------------------------------------------------------------------------
+
+
+async def test_past__two_of_three_keep_it__answer_and_the_third_stays_trusted() -> None:
+    """A full node without old states is as good as any for all that trading asks."""
+    office = Office(3)
+    office.fails(0, "count", refused("missing trie node"))
+    for _ in range(5):
+        assert await office.vault.past("count", lambda vault: vault.count(block(3))) == 7
+    assert office.faults == [None, None, None]
+
+
+async def test_past__one_alone_keeps_it__nobody_decides() -> None:
+    office = Office(3)
+    office.fails(0, "count", refused("missing trie node"))
+    office.fails(1, "count", refused("missing trie node"))
+    with pytest.raises(SourceUnavailable):
+        await office.vault.past("count", lambda vault: vault.count(block(3)))
+    assert office.faults == [None, None, None]
+
+
+async def test_past__two_contradict_each_other__nobody_decides() -> None:
+    office = Office(2)
+    office.lies(1, "count", 8)
+    with pytest.raises(EndpointsDisagree):
+        await office.vault.past("count", lambda vault: vault.count(block(3)))

@@ -10,11 +10,13 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import ActivityEnvironment
 
+from activities.backing import Supplies
 from activities.finality import Finality
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
 from activities.splitting import Splitting
 from clients.gateway import WorkflowGateway
+from clients.monitor import MonitorReader
 from clients.shares import ShareReader
 from clients.splits import SplitReader
 from models.assets import Asset, AssetBook
@@ -84,7 +86,8 @@ class Noted:
 class Office:
     """The rig's vault and store, one reconciler, and shorthand for what orders leave behind."""
 
-    def __init__(self, rig: Rig, *others: Asset) -> None:
+    def __init__(self, rig: Rig, *others: Asset, watched: bool = False) -> None:
+        """watched: whether a supply monitor is set."""
         self.rig = rig
         self.store = rig.store
         self.broker = PlayedBroker()
@@ -104,6 +107,7 @@ class Office:
             finality=Finality(rig.vault),
             window=timedelta(hours=1),
             splitting=Splitting(rig.vault, SplitReader(rig.desk.rpc), margin=30),
+            supplies=Supplies(MonitorReader(rig.vault, chain.monitor) if watched else None),
             book_lag=timedelta(0),
         )
         self.activities = ReconcileActivities(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
 from bronco.deployment import DevChainPlan
 from clients.attesting import MONITOR
@@ -30,6 +31,20 @@ async def test_supply__attested__is_told_beside_what_is_minted_until_it_is_old()
     assert supply(office)[2]
     office.revm.warp_to(office.revm.now + 1)
     assert not supply(office)[2]
+
+
+@pytest.mark.parametrize(
+    ("call", "role"), [("revokeRole", "ATTESTOR_ROLE"), ("grantRole", "SETTLER_ROLE")]
+)
+async def test_attestation__of_one_who_may_attest_no_more__is_not_fresh(
+    call: str, role: str
+) -> None:
+    """Neither one who lost the role, nor one who has come to mint."""
+    office = Office()
+    office.tell_monitor(attesting(office, backed=5).args)
+    assert supply(office)[2]
+    office.revm.call(office.dev.admin, call, keccak(text=role), office.dev.admin)
+    assert supply(office)[::2] == (5, False)
 
 
 async def test_attestation__carried_late__does_not_replace_a_newer_one() -> None:
