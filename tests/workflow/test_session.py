@@ -15,6 +15,8 @@ from tests.fakes import World
 from tests.workflow.desk import DAY, Desk, events, moments
 
 LIMITS = OpenLimits(margin=120, spread=20)
+_TOO_OFTEN = 20
+"""A weekend asked through every 30 s would take minutes to be seen failing."""
 
 
 class Exchange:
@@ -29,7 +31,7 @@ class Exchange:
         now = await self._desk.now()
         assert self._world.terms is not None
         stop = session_stop(self._world.terms, "AAPL", self._sessions, now, LIMITS)
-        if stop is not None:
+        if stop is not None and len(self._world.attempts) < _TOO_OFTEN:
             return stop
         if self.broker_is_late:
             self.broker_is_late -= 1
