@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING
 from activities.clock import from_unix, unix_now, utc_now
 from activities.fees import FeeLimits
 from activities.lookup import read_request
-from activities.pricing import Plan, Prices, Unservable, deviation, plan
+from activities.market import quote_trip
+from activities.pricing import Plan, Prices, Unservable, plan
+from activities.session import OpenLimits, session_stop
 from models.assets import Asset, AssetBook, UnknownAsset
 from models.broker import MarketState
 from models.chain import Fees, SettlerState
 from models.drafts import Headroom
+from models.errors import Unusable
+from models.guard import Guard, Trip
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.money import BPS, SHARE_SCALE, per_share, units_minted
 from models.order import Reason
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from activities.confirming import Confirming
     from clients.agreeing import AgreeingVault
     from clients.broker import BrokerClient
+    from clients.calendar import TradingCalendar
     from clients.oracle import OracleClient
     from clients.sender import ChainSender
     from clients.splits import SplitReader
@@ -46,7 +51,8 @@ class GuardLimits:
 
     min_gas_wei: what the settler holds at least. batch_gas: of one item; fees: what it may cost.
     signed_shares, signed_usdt: most that the signer signs for one request, whole tokens and USDT
-    units. split_margin: seconds before and after a split in which nothing is placed.
+    units. split_margin: seconds before and after a split in which nothing is placed. spread_bps:
+    how far bid and ask may be apart. open_spread: seconds that orders take after an open.
     """
 
     deadline_margin: float
@@ -61,6 +67,8 @@ class GuardLimits:
     signed_shares: int = 2**128
     signed_usdt: int = 2**128
     split_margin: float = 3600.0
+    spread_bps: int = 100
+    open_spread: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,10 @@ class Guards:
         sender: ChainSender,
         confirming: Confirming,
         splits: SplitReader,
+        *,
+        calendar: TradingCalendar | None = None,
     ) -> None:
+        self._calendar = calendar
         self._splits = splits
         self._vault = vault
         self._sender = sender
@@ -126,7 +137,8 @@ class Guards:
             asset = self._assets.of_token(terms.asset)
         except UnknownAsset as unknown:
             return _refund(Reason.UNKNOWN_ASSET, str(unknown))
-        return await self._market_guards(terms, asset, head, asked)
+        stop = await self._closed(terms, asset)
+        return stop or await self._market_guards(terms, asset, head, asked)
 
     async def again(self, message: PlaceOrderInput) -> Wait | None:
         """The request's own guards once more, for whoever had to wait since `check`.
@@ -157,6 +169,15 @@ class Guards:
             return _refund(Reason.DEADLINE, "the deadline is too close for an order")
         return None
 
+    async def _closed(self, terms: VaultRequest, asset: Asset) -> Wait | None:
+        """Whether the calendar says closed; when it says open the broker must say so, too."""
+        if self._calendar is None or not asset.exchange:
+            return None
+        sessions = await self._calendar.sessions(asset.exchange)
+        limits = OpenLimits(self._limits.deadline_margin, self._limits.open_spread)
+        stop = session_stop(terms, asset.symbol, sessions, unix_now(), limits)
+        return None if stop is None else Wait(stop)
+
     async def _depth(self, terms: VaultRequest, head: BlockRef) -> Wait | None:
         standing = await self._confirming.standing(terms, head)
         if not standing.missing:
@@ -176,23 +197,26 @@ class Guards:
             words = f"{asset.symbol} is not open in the vault"
             return _stop(PlaceOutcome.HELD, words, _CAPACITY_RETRY_SECONDS)
         if quote.state is MarketState.CLOSED:
-            words = f"the market for {asset.symbol} is closed"
-            return _stop(PlaceOutcome.WAITING_SESSION, words, _SESSION_RETRY_SECONDS)
+            words = f"the broker says that the market for {asset.symbol} is closed"
+            closed = Trip(Guard.SESSION, words)
+            return _tripped(closed, PlaceOutcome.WAITING_SESSION, _SESSION_RETRY_SECONDS)
         reference = await self._oracle.price(
             listed.feed, heartbeat_seconds=listed.heartbeat, at=head
         )
         margin = self._limits.split_margin
         splits = await self._splits.state(listed.feed, head, margin_seconds=margin)
         if split := splits.unsettled(head.timestamp, margin):
-            return _stop(PlaceOutcome.HELD, f"{asset.symbol}: {split}", _CAPACITY_RETRY_SECONDS)
+            return _tripped(Trip(Guard.SPLIT, f"{asset.symbol}: {split}"))
+        if reference.decimals != listed.feed_decimals:
+            words = f"{reference.decimals} now, {listed.feed_decimals} when the vault listed it"
+            raise Unusable(Guard.FEED_DECIMALS, "oracle", f"reading feed {listed.feed}", words)
         band = min(self._limits.band_bps, listed.band_bps)
         per_token, ratio = reference.usd, splits.ratio
         share = per_share(per_token, ratio)
-        far = peg or deviation(quote, share, band)
-        if quote.state is MarketState.HALTED:
-            far = f"{asset.symbol} is halted"
-        if far:
-            return _stop(PlaceOutcome.HELD, far, _CAPACITY_RETRY_SECONDS)
+        spread = self._limits.spread_bps
+        trip = peg or quote_trip(quote, asset, share, band_bps=band, spread_bps=spread)
+        if trip:
+            return _tripped(trip)
         planned = plan(terms, asset, Prices(quote, share, band, decimals, ratio))
         if isinstance(planned, Unservable):
             return _refund(planned.reason, planned.detail)
@@ -259,20 +283,30 @@ class Guards:
                 return max(0, position.quantity - max(0, working - ours))
         return 0
 
-    async def _peg(self, head: BlockRef) -> str:
-        """Why USDT may not be counted as a dollar; empty when it may."""
+    async def _peg(self, head: BlockRef) -> Trip | None:
+        """Why USDT may not be counted as a dollar; None when it may."""
         if not self._limits.usdt_feed:
-            return ""
+            return None
         price = await self._oracle.price(
             self._limits.usdt_feed, heartbeat_seconds=self._limits.usdt_heartbeat, at=head
         )
         if abs(price.usd - 1) * BPS > self._limits.usdt_band_bps:
-            return f"USDT is at {price.usd} USD, outside {self._limits.usdt_band_bps} basis points"
-        return ""
+            words = f"USDT is at {price.usd} USD, outside {self._limits.usdt_band_bps} basis points"
+            return Trip(Guard.USDT_BAND, words)
+        return None
 
 
 def _stop(outcome: PlaceOutcome, detail: str, seconds: float = 0.0) -> Wait:
     return Wait(PlaceOrderResult(outcome=outcome, detail=detail, retry_seconds=seconds))
+
+
+def _tripped(
+    trip: Trip,
+    outcome: PlaceOutcome = PlaceOutcome.HELD,
+    seconds: float = _CAPACITY_RETRY_SECONDS,
+) -> Wait:
+    said = {"detail": str(trip), "guard": trip.guard.value}
+    return Wait(PlaceOrderResult(outcome=outcome, retry_seconds=seconds, **said))
 
 
 def _refund(reason: Reason, detail: str) -> Wait:

@@ -23,7 +23,14 @@ from activities.resolving import record_placed
 from models.broker import BrokerOrder, OrderTicket
 from models.control import Refusal
 from models.drafts import ClaimDraft, ClaimKind
-from models.errors import Conflict, OrderRejected, PlacementUnknown, RateLimited, SourceUnavailable
+from models.errors import (
+    Conflict,
+    OrderRejected,
+    PlacementUnknown,
+    RateLimited,
+    SourceUnavailable,
+    Unusable,
+)
 from models.messages import (
     PlaceOrderInput,
     PlaceOrderResult,
@@ -83,7 +90,9 @@ class PlacingActivities:
             except RateLimited as full:
                 return _waiting(PlaceOutcome.RATE_LIMITED, str(full), full.retry_after_seconds)
             except SourceUnavailable as down:
-                return _waiting(PlaceOutcome.SOURCE_DOWN, str(down), _DOWN_RETRY_SECONDS)
+                waits = _waiting(PlaceOutcome.SOURCE_DOWN, str(down), _DOWN_RETRY_SECONDS)
+                guard = down.guard if isinstance(down, Unusable) else ""
+                return waits.model_copy(update={"guard": guard})
 
     async def _place(self, message: PlaceOrderInput) -> PlaceOrderResult:
         remark = remark_of(message.request.request_id, message.attempt)

@@ -122,16 +122,3 @@ def _sell(terms: VaultRequest, asset: Asset, prices: Prices) -> Plan | Unservabl
         return Unservable(Reason.TOO_SMALL, f"{terms.amount} units are less than one whole share")
     payout = usd_to_units_up(max(price, highest) * quantity, prices.decimals)
     return Plan(quantity=quantity, price=price, payout=payout)
-
-
-def deviation(quote: Quote, reference: Decimal, band_bps: int) -> str:
-    """Why broker and feed are too far apart to trade on; empty when they are not."""
-    middle = (quote.bid + quote.ask) / 2 if quote.bid > 0 and quote.ask > 0 else quote.last
-    if middle <= 0:
-        return f"the broker shows no price for {quote.symbol}"
-    if abs(middle - reference) * BPS > reference * band_bps:
-        return (
-            f"the broker shows {middle} USD for {quote.symbol}, the feed {reference}: "
-            f"more than {band_bps} basis points apart"
-        )
-    return ""

@@ -101,7 +101,8 @@ class DevChain:
     def variables(self) -> dict[str, str]:
         """What Bronco is told about it, by setting."""
         assets = ",".join(
-            f'{{"symbol": "{symbol}", "token": "{token}", "feed": "{self.references[symbol]}"}}'
+            f'{{"symbol": "{symbol}", "token": "{token}", "feed": "{self.references[symbol]}", '
+            '"exchange": ""}'
             for symbol, token in self.shares.items()
         )
         return {

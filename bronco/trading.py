@@ -55,7 +55,8 @@ class ChainSettings(Section):
     )
     assets: Annotated[tuple[Asset, ...], NoDecode, BeforeValidator(from_json)] = Field(
         description='JSON list: [{"symbol": "AAPL", "token": "0x..", "feed": "0x..", '
-        '"tick": "0.01", "lot": 1}]',
+        '"tick": "0.01", "lot": 1, "exchange": "XNAS"}]; exchange: whose holidays and half days '
+        'count, XNAS if not told, "" = the broker alone says whether it trades',
         min_length=1,
     )
     monitor: Address | None = Field(
@@ -228,6 +229,12 @@ class OrderSettings(Section):
         50, description="USDT further than this from one dollar holds everything, basis points"
     )
 
+    open_spread_seconds: float = Field(
+        20.0, ge=0, le=600, description="what waited for the open is placed within this, seconds"
+    )
+    spread_bps: Bps = Field(
+        100, description="bid and ask further apart than this hold the order, basis points"
+    )
     split_margin_seconds: Seconds = Field(
         3600.0,
         description="nothing is placed or left working this long before a share split, seconds",

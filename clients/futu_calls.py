@@ -22,7 +22,8 @@ from models.broker import (
     Position,
     Quote,
 )
-from models.errors import RetryableError, SourceUnavailable
+from models.errors import RetryableError, SourceUnavailable, Unusable
+from models.guard import Guard
 from models.requests import Side
 
 
@@ -185,7 +186,7 @@ def _usable(found: Quote) -> Quote:
     prices = (found.bid, found.ask, found.last, found.tick)
     if found.state is MarketState.OPEN and min(prices) <= 0:
         problem = f"open, but bid/ask/last/tick are {'/'.join(map(str, prices))}"
-        raise SourceUnavailable(BROKER, f"quoting {found.symbol}", problem)
+        raise Unusable(Guard.QUOTE_MISSING, BROKER, f"quoting {found.symbol}", problem)
     return found
 
 

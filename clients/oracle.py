@@ -7,8 +7,9 @@ from decimal import Decimal
 from eth_utils.address import to_checksum_address
 
 from clients.abi import load_contract
-from clients.rpc import Reader
-from models.errors import SourceUnavailable
+from clients.rpc import Reader, RpcRefused
+from models.errors import Unusable
+from models.guard import Guard
 from models.money import Usd
 from models.requests import BlockRef
 
@@ -18,20 +19,20 @@ _SKEW_SECONDS = 30
 _MAX_DECIMALS = 30
 
 
-class PriceUnusable(SourceUnavailable):
+class PriceUnusable(Unusable):
     """The feed answered with something no order may be based on; as good as no answer."""
 
-    def __init__(self, feed: str, problem: str) -> None:
-        super().__init__("oracle", f"reading feed {feed}", problem)
+    def __init__(self, guard: Guard, feed: str, problem: str) -> None:
+        super().__init__(guard, "oracle", f"reading feed {feed}", problem)
         self.feed = feed
-        self.problem = problem
 
 
 class PriceStale(PriceUnusable):
     """The feed's newest answer is older than its heartbeat allows."""
 
     def __init__(self, feed: str, age_seconds: int, heartbeat_seconds: int) -> None:
-        super().__init__(feed, f"{age_seconds} s old, its heartbeat is {heartbeat_seconds} s")
+        problem = f"{age_seconds} s old, its heartbeat is {heartbeat_seconds} s"
+        super().__init__(Guard.FEED_STALE, feed, problem)
         self.age_seconds = age_seconds
 
 
@@ -43,6 +44,7 @@ class FeedPrice:
     round_id: int
     updated_at: int
     block: BlockRef
+    decimals: int = 8
 
     @property
     def at(self) -> datetime:
@@ -70,12 +72,12 @@ class OracleClient:
             ("eth_call", ({"to": address, "data": FEED.calldata(function)}, where))
             for function in ("latestRoundData", "decimals")
         ]
-        answer, decimals = await self._rpc.batch(calls)
         try:
+            answer, decimals = await self._rpc.batch(calls)
             rounds = FEED.decode_result("latestRoundData", answer)
             scale = int(FEED.decode_result("decimals", decimals)[0])
-        except (ValueError, TypeError) as error:
-            raise PriceUnusable(address, str(error)) from error
+        except (ValueError, TypeError, RpcRefused) as error:
+            raise PriceUnusable(Guard.FEED_UNREADABLE, address, str(error)) from error
         return judged(address, rounds, scale, heartbeat_seconds=heartbeat_seconds, at=at)
 
 
@@ -85,15 +87,15 @@ def judged(
     """The price in an answer of latestRoundData. Raises as OracleClient.price."""
     round_id, answer, _, updated_at, _ = rounds
     if answer <= 0:
-        raise PriceUnusable(feed, f"the answer is {answer}")
+        raise PriceUnusable(Guard.FEED_ANSWER, feed, f"the answer is {answer}")
     if not 0 <= decimals <= _MAX_DECIMALS:
-        raise PriceUnusable(feed, f"{decimals} decimals")
+        raise PriceUnusable(Guard.FEED_DECIMALS, feed, f"{decimals} decimals")
     if updated_at == 0:
-        raise PriceUnusable(feed, "its round is not complete")
+        raise PriceUnusable(Guard.FEED_ROUND, feed, "its round is not complete")
     age = at.timestamp - updated_at
     if age < -_SKEW_SECONDS:
-        raise PriceUnusable(feed, f"its answer is from {-age} s in the future")
+        raise PriceUnusable(Guard.FEED_FUTURE, feed, f"its answer is from {-age} s in the future")
     if age > heartbeat_seconds:
         raise PriceStale(feed, age, heartbeat_seconds)
     usd = Usd(Decimal(f"{answer}e-{decimals}"))  # exact, which scaleb is only up to 28 digits
-    return FeedPrice(usd=usd, round_id=round_id, updated_at=updated_at, block=at)
+    return FeedPrice(usd=usd, round_id=round_id, updated_at=updated_at, block=at, decimals=decimals)

@@ -16,7 +16,11 @@ class UnknownAsset(FinalError):
 
 
 class Asset(BaseModel):
-    """One stock and its share token. tick: dollars; lot: whole shares."""
+    """One stock and its share token. tick: dollars; lot: whole shares.
+
+    exchange: whose calendar says when it trades, e.g. XNAS or XNYS; "": the broker alone says it,
+    which is for simulators that never close.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +29,7 @@ class Asset(BaseModel):
     feed: str
     tick: Decimal = Field(default=Decimal("0.01"), gt=0)
     lot: int = Field(default=1, ge=1)
+    exchange: str = "XNAS"
 
 
 class AssetBook(BaseModel):

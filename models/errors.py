@@ -4,6 +4,7 @@ BroncoError
   RetryableError          nothing was decided: ask again, or hold until the source answers
     SourceUnavailable     a source (broker link, RPC, database, flags, oracle) could not be asked
       EndpointsDisagree   two endpoints gave different answers: as good as no answer
+      Unusable            it answered with what no order may be based on
       SourceBusy          it takes no more for now: nothing was done, later it will be
     RateLimited           an account window is full: wait, never a failed try
   UnknownOutcome          it may have been carried out: find out before anything else is sent
@@ -38,6 +39,15 @@ class SourceUnavailable(RetryableError):
         self.source = source
         self.doing = doing
         self.detail = detail
+
+
+class Unusable(SourceUnavailable):
+    """A source answered with what no order may be based on. guard: the check that refused it."""
+
+    def __init__(self, guard: str, source: str, doing: str, problem: str) -> None:
+        super().__init__(source, doing, f"{guard}: {problem}")
+        self.guard = guard
+        self.problem = problem
 
 
 class SourceBusy(SourceUnavailable):

@@ -155,7 +155,8 @@ class PlaceOrderResult(Message):
     (retry_seconds = when to try again without being woken). REJECTED = the broker's answer, a try.
     REFUND = `reason` says why. ENDED = the vault has an end for it. GONE = no such request.
     RESOLVE = a claim already exists or the answer was lost: find out first. attempt_used: this
-    attempt's claim exists (burnt), so the next try must be the next attempt.
+    attempt's claim exists (burnt), so the next try must be the next attempt. guard: which guard of
+    price or market stopped it (models.guard), empty where none did.
     """
 
     outcome: PlaceOutcome
@@ -167,6 +168,7 @@ class PlaceOrderResult(Message):
     quantity: int = 0
     price: Decimal = Decimal(0)
     status: VaultStatus = VaultStatus.OPEN
+    guard: str = ""
 
 
 class ResolveInput(Message):

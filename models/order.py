@@ -100,6 +100,7 @@ class Reason(StrEnum):
     ORPHANED = "ORPHANED"
     OPERATOR = "OPERATOR"
     SPLIT = "SPLIT"
+    NO_SESSION = "NO_SESSION"
 
 
 REFUND_CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(Reason)}

@@ -32,6 +32,7 @@ from activities.sweep import SweepActivities
 from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
+from clients.calendar import TradingCalendar
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
 from clients.monitor import MonitorReader
@@ -253,6 +254,8 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         signed_shares=signs.max_shares,
         signed_usdt=signs.max_usdt * 10**signs.usdt_decimals,
         split_margin=orders.split_margin_seconds,
+        spread_bps=orders.spread_bps,
+        open_spread=orders.open_spread_seconds,
     )
     return Guards(
         clients.vault,
@@ -264,6 +267,7 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         clients.sender,
         _confirming(clients),
         clients.splits,
+        calendar=TradingCalendar(asset.exchange for asset in chain.assets),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.pricing import Plan, Prices, Unservable, deviation, plan
+from activities.pricing import Plan, Prices, Unservable, plan
 from models.assets import Asset
 from models.money import (
     MARKET_BUY_LIMIT,
@@ -114,19 +114,6 @@ def test_lots__a_part_of_one__is_left() -> None:
     assert isinstance(planned, Plan)
     assert planned.quantity == 200
     assert isinstance(plan(vault_request(side=Side.SELL), hundreds, prices()), Unservable)
-
-
-def test_deviation__broker_and_feed__are_compared_at_the_middle() -> None:
-    assert deviation(quote(bid=Decimal(97), ask=Decimal(103)), Decimal(100), 1) == ""
-    assert "basis points apart" in deviation(quote(), Decimal(100), 300)
-    assert deviation(quote(bid=Decimal(103), ask=Decimal(103)), Decimal(100), 300) == ""
-    no_price = quote(bid=Decimal(0), ask=Decimal(0), last=Decimal(0))
-    assert "no price" in deviation(no_price, Decimal(100), 300)
-
-
-def test_deviation__one_side_missing__counts_the_last_price() -> None:
-    one_sided = quote(bid=Decimal(0), ask=Decimal(500), last=Decimal(100))
-    assert deviation(one_sided, Decimal(100), 300) == ""
 
 
 def test_units__of_another_usdt__are_counted_in_its_decimals() -> None:
