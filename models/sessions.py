@@ -3,14 +3,15 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from models.errors import RetryableError
+from models.errors import SourceUnavailable
 
 
-class BeyondCalendar(RetryableError):
+class BeyondCalendar(SourceUnavailable):
     """The calendar that was loaded does not reach this moment."""
 
     def __init__(self, exchange: str, moment: float) -> None:
-        super().__init__(f"the calendar of {exchange} does not reach {moment:.0f}")
+        problem = f"it does not reach {moment:.0f}"
+        super().__init__("calendar", f"reading the sessions of {exchange}", problem)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ async def build_rig(office: Office, desk: Desk, monkeypatch: pytest.MonkeyPatch)
         office.flags,
         place_window=(1000, 30.0, 0.0),
         send_window=timedelta(seconds=15),
+        line_per_owner=100,
     )
     # A new block, and with it the clock of now: the snapshot's return leaves an old one.
     await rpc.call("evm_mine")
