@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from activities.clock import from_unix, unix_now, utc_now
 from activities.fees import FeeLimits
+from activities.jumps import JumpWatch
 from activities.lookup import read_request
 from activities.market import quote_trip
 from activities.pricing import Plan, Prices, Unservable, plan
@@ -53,6 +54,7 @@ class GuardLimits:
     signed_shares, signed_usdt: most that the signer signs for one request, whole tokens and USDT
     units. split_margin: seconds before and after a split in which nothing is placed. spread_bps:
     how far bid and ask may be apart. open_spread: seconds that orders take after an open.
+    jump_bps, jump_hold: how far a feed may move at once, and the seconds further moves must stand.
     """
 
     deadline_margin: float
@@ -69,6 +71,8 @@ class GuardLimits:
     split_margin: float = 3600.0
     spread_bps: int = 100
     open_spread: float = 20.0
+    jump_bps: int = 1500
+    jump_hold: float = 900.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Guards:
         calendar: TradingCalendar | None = None,
     ) -> None:
         self._calendar = calendar
+        self._jumps = JumpWatch(limits.jump_bps, limits.jump_hold)
         self._splits = splits
         self._vault = vault
         self._sender = sender
@@ -214,7 +219,8 @@ class Guards:
         per_token, ratio = reference.usd, splits.ratio
         share = per_share(per_token, ratio)
         spread = self._limits.spread_bps
-        trip = peg or quote_trip(quote, asset, share, band_bps=band, spread_bps=spread)
+        jump = self._jumps.trip(listed.feed, per_token, unix_now())
+        trip = peg or jump or quote_trip(quote, asset, share, band_bps=band, spread_bps=spread)
         if trip:
             return _tripped(trip)
         planned = plan(terms, asset, Prices(quote, share, band, decimals, ratio))

@@ -232,6 +232,12 @@ class OrderSettings(Section):
     open_spread_seconds: float = Field(
         20.0, ge=0, le=600, description="what waited for the open is placed within this, seconds"
     )
+    feed_jump_bps: Bps = Field(
+        1500, description="a feed that moves further than this at once is doubted, basis points"
+    )
+    feed_jump_hold_seconds: Seconds = Field(
+        900.0, description="seconds such an answer must stand until it is believed"
+    )
     spread_bps: Bps = Field(
         100, description="bid and ask further apart than this hold the order, basis points"
     )

@@ -256,6 +256,8 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         split_margin=orders.split_margin_seconds,
         spread_bps=orders.spread_bps,
         open_spread=orders.open_spread_seconds,
+        jump_bps=orders.feed_jump_bps,
+        jump_hold=orders.feed_jump_hold_seconds,
     )
     return Guards(
         clients.vault,

@@ -318,6 +318,18 @@ async def test_split__past__shares_are_planned_and_only_the_broker_may_have_swit
     assert (outcome, "the signer signs" in why) == (PlaceOutcome.NO_HEADROOM, True)
 
 
+async def test_feed__jumps_together_with_the_broker__is_held_all_the_same(market: Market) -> None:
+    message = PlaceOrderInput(request=order_request(), attempt=1, version=1)
+    guards = market.guards
+    assert isinstance(await guards.check(message), Ready)
+    market.prices[TOKEN] = Decimal(240)
+    market.quoted = quote(bid=Decimal("239.99"), ask=Decimal("240.01"), last=Decimal(240))
+    stop = await guards.check(message)
+    assert isinstance(stop, Wait)
+    assert (stop.result.outcome, stop.result.guard) == (PlaceOutcome.HELD, "feed jump")
+    assert "from 199 to 240 USD" in stop.result.detail
+
+
 async def test_peg__no_feed_configured__is_not_asked(market: Market) -> None:
     market.limits = replace(LIMITS, usdt_feed="")
     await ready(market)
