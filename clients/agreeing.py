@@ -151,7 +151,7 @@ class AgreeingVault:
         return await self._agreed("approvers", lambda vault: vault.approvers(at))
 
     async def vouches(self, signer: str, digest: str, signature: str, at: BlockRef) -> bool:
-        """Whether a contract says by ERC-1271 that it signed a digest."""
+        """Whether the vault would take a signature; who has code is asked (ERC-1271)."""
         doing = f"the approval of {signer}"
         return await self._quorum.agreed(
             doing, lambda e: vouches(e.rpc, signer, digest, signature, at)

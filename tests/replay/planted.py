@@ -4,9 +4,11 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from models.batches import SettlementInput
 from models.messages import OrderOutcome
 from models.requests import OrderRequest
 from workflows.order_run import OrderRun
+from workflows.settlement import SettlementWorkflow
 
 
 @workflow.defn(name="DepositWorkflow")
@@ -35,3 +37,17 @@ class ReadsFirst(OrderRun):
     async def run(self, request: OrderRequest) -> OrderOutcome:
         await self.steps.read_request()
         return await self.carry()
+
+
+@workflow.defn(name="SettlementWorkflow")
+class SettlesLater(SettlementWorkflow):
+    """Waits a second before it settles anything."""
+
+    @workflow.init
+    def __init__(self, options: SettlementInput) -> None:
+        super().__init__(options)
+
+    @workflow.run
+    async def run(self, options: SettlementInput) -> None:
+        await workflow.sleep(timedelta(seconds=1))
+        await super().run(options)

@@ -8,20 +8,22 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
+from temporalio.client import WorkflowHandle
 
-from bronco.processes import require_program
-from tests.replay.scenarios import SCENARIOS, Scenario
-from tests.workflow.desk import Desk, first_run, open_desk
+from tests.replay.scenarios import SCENARIOS
+from tests.replay.settling import SETTLER_SCENARIOS
+from tests.workflow.desk import first_run, open_desk
+from tests.workflow.test_settlement import new_environment, settling
 
+Handle = WorkflowHandle[Any, Any]
 HISTORIES = Path(__file__).parent / "histories"
 
 
-async def recorded(desk: Desk, scenario: Scenario) -> str:
+async def recorded(handle: Handle) -> str:
     """One history as JSON, without what names the machine that made it."""
-    history = json.loads((await first_run(await scenario(desk))).to_json())
+    history = json.loads((await first_run(handle)).to_json())
     return json.dumps(_anonymous(history), indent=1, sort_keys=True) + "\n"
 
 
@@ -38,18 +40,20 @@ def _anonymous(value: object) -> object:
 
 async def record(names: list[str]) -> None:
     """Write the chosen recordings; all of them where none is named."""
-    server = require_program("temporal-test-server", "run `make setup`")
-    async with (
-        await WorkflowEnvironment.start_time_skipping(
-            data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-        ) as env,
-        open_desk(env) as desk,
-    ):
+    async with await new_environment() as env, open_desk(env) as desk:
         for scenario in SCENARIOS:
             if not names or scenario.__name__ in names:
-                text = await recorded(desk, scenario)
-                (HISTORIES / f"{scenario.__name__}.json").write_text(text)
-                sys.stdout.write(f"{scenario.__name__}: {len(text)} bytes\n")
+                write(scenario.__name__, await recorded(await scenario(desk)))
+    for settler in SETTLER_SCENARIOS:
+        if not names or settler.__name__ in names:
+            async with await new_environment() as env, settling(env) as bench:
+                write(settler.__name__, await recorded(await settler(bench)))
+
+
+def write(name: str, text: str) -> None:
+    """Keep a recording."""
+    (HISTORIES / f"{name}.json").write_text(text)
+    sys.stdout.write(f"{name}: {len(text)} bytes\n")
 
 
 if __name__ == "__main__":

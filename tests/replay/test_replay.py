@@ -11,8 +11,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.planted import ReadsFirst, SleepsFirst
+from tests.replay.planted import ReadsFirst, SettlesLater, SleepsFirst
 from tests.replay.scenarios import SCENARIOS
+from tests.replay.settling import SETTLER_SCENARIOS
 from workers.build import WORKFLOWS
 from workers.runner import sandbox
 
@@ -32,7 +33,8 @@ def replayer(*workflows: type) -> Replayer:
 
 
 def test_recordings__of_every_scenario__are_there() -> None:
-    assert {scenario.__name__ for scenario in SCENARIOS} <= {path.stem for path in HISTORIES}
+    scenarios = {scenario.__name__ for scenario in (*SCENARIOS, *SETTLER_SCENARIOS)}
+    assert scenarios <= {path.stem for path in HISTORIES}
     assert len(HISTORIES) >= 8
 
 
@@ -41,8 +43,17 @@ async def test_recording__replayed_with_todays_code__fits(path: Path) -> None:
     await replayer(*WORKFLOWS).replay_workflow(history_of(path))
 
 
-@pytest.mark.parametrize("planted", [SleepsFirst, ReadsFirst])
-async def test_recording__replayed_with_other_commands__is_refused(planted: type) -> None:
-    path = next(path for path in HISTORIES if path.stem == "deposit")
+@pytest.mark.parametrize(
+    ("planted", "name"),
+    [
+        (SleepsFirst, "deposit"),
+        (ReadsFirst, "deposit"),
+        *((SettlesLater, scenario.__name__) for scenario in SETTLER_SCENARIOS),
+    ],
+)
+async def test_recording__replayed_with_other_commands__is_refused(
+    planted: type, name: str
+) -> None:
+    path = next(path for path in HISTORIES if path.stem == name)
     with pytest.raises(NondeterminismError):
         await replayer(planted).replay_workflow(history_of(path))

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 
 from activities.approving import REFUSED
@@ -197,5 +197,44 @@ async def test_awaiting_approval__for_days__continues_as_new_and_still_takes_the
     await eventually(lambda: world.names[-1] in ("record_stage", "close_order"))
     assert (await approve(newest, signature(case, CAROL))).missing == 1
     assert (await approve(newest, signature(case, BOB))).missing == 0
+    await world.end(VaultStatus.REFUNDED)
+    await eventually(lambda: world.calls[-1][0] == "close_order")
+
+
+async def test_long_history__while_an_approval_waits_for_its_answer__is_not_left_behind(
+    desk: Desk,
+) -> None:
+    """It comes while the row is being closed, just before the run would go on in a new one."""
+    world = await desk.world()
+    world.places = [not_placed(PlaceOutcome.REFUND, reason=Reason.TOO_SMALL)]
+    world.settles_at_once = False
+    world.set_policy(run_events=1)
+    world.case = case = approval_case(world.request)
+    handle = await desk.start(world)
+    await completed(handle, 3)
+    world.item = ItemView(
+        kind=ItemKind.REFUND,
+        state=ItemState.REJECTED,
+        taken=0,
+        out=0,
+        fee=0,
+        rejection="RETURN_LIMIT",
+    )
+    await world.signal("settled")
+    await eventually(lambda: world.names.count("admit") == 2 and "admit" not in world.names[-2:])
+    newest: Handle = desk.env.client.get_workflow_handle(handle.id)
+    gate, closes = world.hold("close_order"), world.names.count("close_order")
+    await world.signal("settled")
+    await eventually(lambda: world.names.count("close_order") > closes)
+    update = await newest.start_update(
+        "approve",
+        signature(case, ALICE),
+        result_type=ApprovalCase,
+        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+    )
+    gate.set()
+    async with asyncio.timeout(20):
+        assert (await update.result()).signed == (dev_address(ALICE),)
+    assert len(world.said(KeepApprovalInput)) == 1
     await world.end(VaultStatus.REFUNDED)
     await eventually(lambda: world.calls[-1][0] == "close_order")

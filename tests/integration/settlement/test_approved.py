@@ -288,3 +288,21 @@ async def refused_by_hand(rig: Rig, request: VaultRequest, code: str = "RETURN_L
     item = await rig.refunded(request)
     assert item.id is not None
     await rig.store.items.mark_rejected(item.id, code)
+
+
+async def test_approver__was_given_code__its_key_signs_no_more(office: Office) -> None:
+    """As EIP-7702 lets it: the vault asks the code, whatever the key says."""
+    rig, desk = office.rig, office.rig.desk
+    request = await desk.deposit(desk.bob, 500 * DOLLAR)
+    await refused_by_hand(rig, request)
+    await office.sign(request, ALICE)
+    assert (await office.case(request)).signed == (dev_address(ALICE),)
+    await desk.rpc.call("anvil_setCode", dev_address(ALICE), "0x" + answering(0).hex())
+    await rig.mine()
+    assert (await office.case(request)).signed == ()
+    with pytest.raises(ApplicationError, match="does not call it its own"):
+        await office.sign(request, ALICE)
+    assert (
+        await rig.store.approvals.of_request(request.chain_id, request.vault, request.request_id)
+        == []
+    )
