@@ -12,6 +12,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from clients.contract_signers import approval_gas
 from clients.sender import ONE_ITEM_GAS
 from clients.vault import VAULT
 from models.approvals import ApprovalCase
@@ -19,9 +20,6 @@ from models.chain import RefundItem, SettleItem
 from models.errors import InvalidInput
 from models.records import ApprovalRow, ItemKind, SettlementItem
 from models.verdict import refund_item, settle_item
-
-# Measured: about 8,000 for a plain signature, its calldata included; a contract's costs more.
-_APPROVAL_GAS = 100_000
 
 _DOMAIN = (("name", "string"), ("version", "string"), ("chainId", "uint256"))
 _REQUEST = (("n", "uint256"), ("id", "bytes32"))
@@ -96,7 +94,7 @@ def approved_call(item: SettlementItem, rows: Sequence[ApprovalRow]) -> tuple[st
     given = [
         Approval(to_checksum_address(row.signer), bytes.fromhex(row.signature[2:])) for row in rows
     ]
-    gas = ONE_ITEM_GAS + _APPROVAL_GAS * len(given)
+    gas = ONE_ITEM_GAS + sum(approval_gas(row.signature) for row in rows)
     if item.kind is ItemKind.SETTLE:
         return approved_settlement(settle_item(item), deadline, given), gas
     return approved_refund(refund_item(item), deadline, given), gas
