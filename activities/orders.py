@@ -305,7 +305,9 @@ class OrderActivities:
         drafted = settlement_item(
             message,
             terms,
-            await self._splitting.known(claims, terms, head),
+            await self._splitting.known(
+                claims, terms, head, await self._store.book.fill_times(request.request_id)
+            ),
             await self._store.book.of_request(request.request_id),
             decimals,
             utc_now(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from models.errors import SourceUnavailable
@@ -61,32 +63,68 @@ class Splitting:
         return claim.ratio is not None and claim.ratio.exact != state.ratio.exact
 
     async def known(
-        self, claims: Sequence[Placement], terms: VaultRequest, at: BlockRef
+        self,
+        claims: Sequence[Placement],
+        terms: VaultRequest,
+        at: BlockRef,
+        filled_at: Mapping[str, datetime | None],
     ) -> list[Placement]:
-        """The claims; one that was lost has the only ratio there was since the request was made.
+        """The claims, with the ratio of what they filled where that is certain, else without one.
 
-        It stays unknown where a split came in between: an operator must say which order came first.
+        One that was lost has the only ratio there was since the request was made. One whose ratio
+        is another now counts only when its fill was seen before that changed: what an old order
+        fills after a split, nobody here can say. What a person told stands.
+
+        filled_at: by remark, when the fill was last seen to change, naive UTC; None: not known.
 
         Raises:
             SourceUnavailable: nobody can say what the ratio was.
         """
-        if all(claim.ratio is not None for claim in claims):
+        open_ones = [claim for claim in claims if not claim.ratio_by]
+        lost = any(claim.ratio is None for claim in open_ones)
+        if not open_ones or not (lost or filled_at):
             return list(claims)
         feed = await self._feed(terms.asset, at)
+        now = await self._reader.ratio(feed, at)
+        only = await self._only(feed, terms, now, at) if lost else None
+        found = []
+        for claim in claims:
+            if claim.ratio_by or (claim.ratio is not None and claim.ratio.exact == now.exact):
+                found.append(claim)
+            elif claim.ratio is None:
+                found.append(_with(claim, only) if only is not None else claim)
+            else:
+                seen = await self._seen_at(feed, filled_at.get(claim.remark), at)
+                certain = claim.remark not in filled_at or seen == claim.ratio.exact
+                found.append(claim if certain else _without(claim))
+        return found
+
+    async def _only(
+        self, feed: str, terms: VaultRequest, now: SharesPerToken, at: BlockRef
+    ) -> SharesPerToken | None:
+        """The ratio, where there was one only since the request was made."""
         born = await self._vault.block(terms.created_block)
         if born is None:
             raise SourceUnavailable("chain", f"reading block {terms.created_block}", "not there")
-        now = await self._reader.ratio(feed, at)
         then = await self._reader.ratio_then(feed, born.timestamp, at)
-        if then != now:
-            return list(claims)
-        return [claim if claim.ratio is not None else _with(claim, now) for claim in claims]
+        return now if then == now else None
+
+    async def _seen_at(self, feed: str, moment: datetime | None, at: BlockRef) -> Fraction | None:
+        """The ratio in force when a fill was seen."""
+        if moment is None:
+            return None
+        seconds = min(int(moment.replace(tzinfo=UTC).timestamp()), at.timestamp)
+        return (await self._reader.ratio_then(feed, seconds, at)).exact
 
     async def _feed(self, token: str, at: BlockRef) -> str:
         listed = await self._vault.asset(token, at)
         if listed is None:
             raise SourceUnavailable("chain", f"reading asset {token}", "the vault lists it not")
         return listed.feed
+
+
+def _without(claim: Placement) -> Placement:
+    return Placement(**claim.model_dump() | {"shares_numerator": 0})
 
 
 def _with(claim: Placement, ratio: SharesPerToken) -> Placement:

@@ -39,7 +39,8 @@ class Placement(SQLModel, table=True):
     reserved_*: what rule six set aside (USDT units of the vault's free money, dollars of broker
     cash, whole shares of the position) until `released_at`. send_by: nothing is sent after it.
     shares_*, split_epoch: shares per token when it was claimed, for whatever it fills; a numerator
-    of 0 where the claim was lost and only the broker's order is left.
+    of 0 where the claim was lost and only the broker's order is left. ratio_by: who said so, where
+    only a person could.
     """
 
     __tablename__ = "placements"
@@ -66,6 +67,7 @@ class Placement(SQLModel, table=True):
     shares_numerator: int = Field(default=1, sa_type=BigInteger)
     shares_denominator: int = Field(default=1, sa_type=BigInteger)
     split_epoch: int = 0
+    ratio_by: str = Field(default="", max_length=64)
     send_by: datetime = Field(sa_column=time_column())
     created_at: datetime = Field(sa_column=time_column())
     released_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
@@ -82,7 +84,10 @@ class Placement(SQLModel, table=True):
 
 
 class BrokerOrderRow(SQLModel, table=True):
-    """The broker's own book as the one poller last saw it. filled never shrinks by itself."""
+    """The broker's own book as the one poller last saw it. filled never shrinks by itself.
+
+    filled_at: when `filled` was last seen to change; not before the fill itself.
+    """
 
     __tablename__ = "broker_orders"
     __table_args__ = (Index("ix_broker_orders_status", "status"), TABLE_OPTIONS)
@@ -100,6 +105,7 @@ class BrokerOrderRow(SQLModel, table=True):
     error: str = Field(default="", sa_column=text_column())
     seen_at: datetime = Field(sa_column=time_column(index=True))
     changed_at: datetime = Field(sa_column=time_column(index=True))
+    filled_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
 
 
 class BrokerSnapshotRow(SQLModel, table=True):

@@ -86,6 +86,15 @@ class BrokerBook:
         chosen = select(BrokerOrderRow).where(*remarks_of(request_id))
         return await self._list(chosen.order_by(col(BrokerOrderRow.remark)))
 
+    async def fill_times(self, request_id: str) -> dict[str, datetime | None]:
+        """By remark, when the fills of a request were last seen to change; None: not known."""
+        chosen = select(BrokerOrderRow.remark, BrokerOrderRow.filled_at).where(
+            *remarks_of(request_id), col(BrokerOrderRow.filled) > 0
+        )
+        return await self._database.read(
+            "reading when fills were seen", lambda session: dict(session.exec(chosen).all())
+        )
+
     async def complete_snapshots_after(
         self, begun_after: datetime, connected_after: datetime
     ) -> list[BrokerSnapshotRow]:
@@ -194,6 +203,8 @@ def _write(
     session: Session, row: BrokerOrderRow | None, order: BrokerOrder, now: datetime
 ) -> BrokerOrderRow:
     values = order.model_dump() | {"seen_at": now, "changed_at": now}
+    if order.filled != (row.filled if row is not None else 0):
+        values["filled_at"] = now
     if row is None:
         row = BrokerOrderRow(**values)
     else:

@@ -1,7 +1,7 @@
 """The `placements` table: who may send, and what is set aside for it."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
@@ -9,12 +9,14 @@ from sqlmodel import Session, col, select
 from clients.store.attempts import book_read_since, may_fill
 from clients.store.claims import claim_of, find_claim, insert_claim, record_claim, stored_claim
 from clients.store.engine import Database, lock_row
+from clients.store.inserts import write_audit
 from clients.store.reservations import crossed, holding_reservations, lacking, reserved
 from models.columns import naive_utc
-from models.drafts import ClaimDraft, ClaimKind, ClaimResult, Headroom
+from models.drafts import AuditDraft, ClaimDraft, ClaimKind, ClaimResult, Headroom
 from models.errors import Conflict, NotFound
 from models.records import ClaimState, Placement, SettlementItem
 from models.requests import Side
+from models.splits import SharesPerToken
 
 LOCK = "placements"
 
@@ -122,6 +124,32 @@ class Placements:
             return row
 
         return await self._database.write("marking a placement", work)
+
+    async def tell_ratio(
+        self, request_id: str, attempt: int, ratio: SharesPerToken, *, who: str, reason: str
+    ) -> Placement:
+        """Write which shares an attempt filled in, as a person found out. The last word counts.
+
+        Raises:
+            NotFound: no such claim.
+            Conflict: the request has its settlement item already.
+        """
+
+        def work(session: Session) -> Placement:
+            row = stored_claim(session, request_id, attempt)
+            if row is None:
+                raise NotFound("placement", f"{request_id}:{attempt}")
+            item = select(SettlementItem).where(SettlementItem.request_id == request_id.lower())
+            if session.exec(item).first() is not None:
+                raise Conflict("order", request_id, "its settlement is written already")
+            row.shares_numerator, row.shares_denominator = ratio.numerator, ratio.denominator
+            row.split_epoch, row.ratio_by = ratio.epoch, who[:64]
+            session.add(row)
+            now = naive_utc(datetime.now(UTC))
+            write_audit(session, _told(row, ratio, who, reason, now), now)
+            return row
+
+        return await self._database.write("writing shares per token of a claim", work)
 
     async def release(self, request_id: str, now: datetime) -> int:
         """Give back what all attempts of a request reserved; returns how many rows that were."""
@@ -234,3 +262,15 @@ def _advance(
         row.released_at = None
     row.state, row.detail = state, detail
     record_claim(session, row, now)
+
+
+def _told(
+    row: Placement, ratio: SharesPerToken, who: str, reason: str, now: datetime
+) -> AuditDraft:
+    return AuditDraft(
+        event_key=f"ratio:{row.remark}:{now.isoformat()}",
+        action="claim.ratio",
+        request_id=row.request_id,
+        actor=who,
+        data={"attempt": row.attempt, "shares_per_token": str(ratio), "reason": reason},
+    )

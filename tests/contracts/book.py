@@ -345,3 +345,19 @@ async def test_record_snapshot__reads_a_week_old__are_forgotten(store: Store) ->
     assert [row.begun_at for row in kept] == [
         later(second).replace(tzinfo=None) for second in (10, week + 5)
     ]
+
+
+async def test_fill_times__move_with_the_fill_alone(store: Store) -> None:
+    """A status that is told later must not make a fill look younger than it is."""
+    request = new_request_id()
+    first, second = (remark_of(request, attempt) for attempt in (1, 2))
+    part = broker_order("F1", remark=first, status=BrokerStatus.PART_FILLED, filled=2)
+    idle = broker_order("F2", remark=second)
+    await store.book.apply([part, idle], NOW)
+    ended = part.model_copy(update={"status": BrokerStatus.CANCELLED})
+    await store.book.apply([ended], later(60))
+    assert await store.book.fill_times(request) == {first: NOW.replace(tzinfo=None)}
+
+    late = ended.model_copy(update={"filled": 3})
+    await store.book.apply([late], later(90))
+    assert await store.book.fill_times(request) == {first: later(90).replace(tzinfo=None)}

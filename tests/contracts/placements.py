@@ -15,6 +15,7 @@ from models.drafts import ClaimKind, Headroom
 from models.errors import Conflict, NotFound
 from models.records import ClaimState, ItemKind
 from models.requests import Side, remark_of
+from models.splits import SharesPerToken
 from tests.contracts.builders import (
     NOW,
     PLENTY,
@@ -497,3 +498,29 @@ async def first_attempt(
         remark = remark_of(request, 1)
         report = broker_order(f"B{request[-9:]}", remark=remark, status=order, filled=filled)
         await store.book.apply([report], NOW)
+
+
+async def test_tell_ratio__of_a_fill__is_written_with_who_and_why(store: Store) -> None:
+    request = new_request_id()
+    await store.placements.claim(claim_draft(request), PLENTY, NOW)
+    ratio = SharesPerToken(numerator=11, denominator=10, epoch=1)
+    told = {"who": "ada", "reason": "the broker's statement of Friday"}
+    await store.placements.tell_ratio(request, 1, ratio, **told)
+    (kept,) = await store.placements.of_request(request)
+    assert (kept.ratio, kept.ratio_by) == (ratio, "ada")
+    entries = await store.audit.of_request(request)
+    (entry,) = [entry for entry in entries if entry.action == "claim.ratio"]
+    assert entry.actor == "ada"
+    assert '"shares_per_token":"11/10"' in entry.data
+    assert "statement of Friday" in entry.data
+    with pytest.raises(NotFound):
+        await store.placements.tell_ratio(request, 2, ratio, **told)
+
+
+async def test_tell_ratio__settlement_is_written__conflicts(store: Store) -> None:
+    request = new_request_id()
+    await store.placements.claim(claim_draft(request), PLENTY, NOW)
+    await store.items.enqueue(settlement_item(request_id=request))
+    four = SharesPerToken(numerator=4)
+    with pytest.raises(Conflict, match="written already"):
+        await store.placements.tell_ratio(request, 1, four, who="ada", reason="x")

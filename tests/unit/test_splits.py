@@ -28,8 +28,8 @@ from models.money import (
     whole_shares,
 )
 from models.records import HousePosition, ItemKind, Placement, SettlementItem
-from models.requests import Side, VaultStatus
-from models.splits import NextSplit, SharesPerToken, SplitState
+from models.requests import Side, VaultStatus, remark_of
+from models.splits import ONE_TO_ONE, NextSplit, SharesPerToken, SplitState
 from tests.builders import (
     SHARE,
     SYMBOL,
@@ -295,7 +295,7 @@ async def test_lost_claim__its_ratio__is_the_only_one_there_was(
     desk = Desk()
     desk.splits.ratio_now, desk.splits.born = FOUR, born
     claims = [placement(shares_numerator=0)]
-    (found,) = await desk.splitting.known(claims, vault_request(), block())
+    (found,) = await desk.splitting.known(claims, vault_request(), block(), {})
     assert found.ratio == known
     assert claims[0].ratio is None
 
@@ -304,4 +304,43 @@ async def test_lost_claim__nobody_can_say__waits() -> None:
     desk = Desk()
     desk.splits.down = True
     with pytest.raises(SourceUnavailable):
-        await desk.splitting.known([placement(shares_numerator=0)], vault_request(), block())
+        await desk.splitting.known([placement(shares_numerator=0)], vault_request(), block(), {})
+
+
+ELEVEN_TO_TEN = SharesPerToken(numerator=11, denominator=10, epoch=1)
+
+
+@pytest.mark.parametrize("after", [FOUR, ELEVEN_TO_TEN])
+@pytest.mark.parametrize(
+    ("seen", "certain"), [(-1, True), (0, False), (3600, False), (None, False)]
+)
+async def test_fill__of_an_order_from_before_a_split__counts_only_when_it_was_seen_before(
+    after: SharesPerToken, seen: int | None, *, certain: bool
+) -> None:
+    """An old order that fills after it fills in new shares, or in old ones: nobody can say."""
+    desk = Desk()
+    split_at = block().timestamp - 7200
+    desk.splits.ratio_now, desk.splits.split_at = after, split_at
+    at = None if seen is None else datetime.fromtimestamp(split_at + seen, UTC).replace(tzinfo=None)
+    claim = placement()
+    (found,) = await desk.splitting.known([claim], vault_request(), block(), {claim.remark: at})
+    assert found.ratio == (ONE_TO_ONE if certain else None)
+    assert claim.ratio == ONE_TO_ONE, "the row itself keeps what it was claimed at"
+
+
+async def test_fill__of_an_order_placed_after_the_split__counts_whenever_it_was_seen() -> None:
+    desk = Desk()
+    desk.splits.ratio_now, desk.splits.split_at = FOUR, block().timestamp - 7200
+    claims = [four(placement()), placement(attempt=2, remark=remark_of(request_id_of(1), 2))]
+    times = {claims[0].remark: None}
+    found = await desk.splitting.known(claims, vault_request(), block(), times)
+    assert [claim.ratio for claim in found] == [FOUR, ONE_TO_ONE], "the unfilled one fills nothing"
+
+
+async def test_fill__a_person_told_its_shares__counts_in_these() -> None:
+    desk = Desk()
+    desk.splits.ratio_now, desk.splits.split_at = FOUR, block().timestamp - 7200
+    claim = placement(ratio_by="ada")
+    desk.splits.down = True
+    (found,) = await desk.splitting.known([claim], vault_request(), block(), {claim.remark: None})
+    assert found.ratio == ONE_TO_ONE

@@ -176,11 +176,15 @@ class FakeVault:
 
 @dataclass
 class FakeSplits:
-    """What the reference says about splits; ratio: now, born: when the request was made."""
+    """What the reference says about splits; ratio: now, born: when the request was made.
+
+    split_at: Unix seconds from which the ratio of now is in force.
+    """
 
     ratio_now: SharesPerToken = field(default_factory=SharesPerToken)
     born: SharesPerToken = field(default_factory=SharesPerToken)
     upcoming: NextSplit | None = None
+    split_at: int | None = None
     down: bool = False
 
     async def state(self, feed: str, at: BlockRef, *, margin_seconds: float) -> SplitState:
@@ -194,7 +198,8 @@ class FakeSplits:
 
     async def ratio_then(self, feed: str, moment: int, at: BlockRef) -> SharesPerToken:
         self._ask()
-        return self.born
+        after = self.split_at is not None and moment >= self.split_at
+        return self.ratio_now if after else self.born
 
     def _ask(self) -> None:
         if self.down:
