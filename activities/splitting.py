@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from models.errors import SourceUnavailable
@@ -94,8 +93,8 @@ class Splitting:
             elif claim.ratio is None:
                 found.append(_with(claim, only) if only is not None else claim)
             else:
-                seen = await self._seen_at(feed, filled_at.get(claim.remark), at)
-                certain = claim.remark not in filled_at or seen == claim.ratio.exact
+                seen = await self._seen_in(feed, filled_at.get(claim.remark), at)
+                certain = claim.remark not in filled_at or _in_time(claim.ratio, seen)
                 found.append(claim if certain else _without(claim))
         return found
 
@@ -109,18 +108,28 @@ class Splitting:
         then = await self._reader.ratio_then(feed, born.timestamp, at)
         return now if then == now else None
 
-    async def _seen_at(self, feed: str, moment: datetime | None, at: BlockRef) -> Fraction | None:
-        """The ratio in force when a fill was seen."""
+    async def _seen_in(
+        self, feed: str, moment: datetime | None, at: BlockRef
+    ) -> SharesPerToken | None:
+        """The ratio in force when a fill was seen; None: not known when."""
         if moment is None:
             return None
         seconds = min(int(moment.replace(tzinfo=UTC).timestamp()), at.timestamp)
-        return (await self._reader.ratio_then(feed, seconds, at)).exact
+        return await self._reader.ratio_then(feed, seconds, at)
 
     async def _feed(self, token: str, at: BlockRef) -> str:
         listed = await self._vault.asset(token, at)
         if listed is None:
             raise SourceUnavailable("chain", f"reading asset {token}", "the vault lists it not")
         return listed.feed
+
+
+def _in_time(claimed: SharesPerToken, seen: SharesPerToken | None) -> bool:
+    """Whether a fill was seen before its claim's ratio ended; a clock that is behind is no harm.
+
+    The ratio itself is compared, as a reorganisation may give the same epoch another one.
+    """
+    return seen is not None and (seen.epoch < claimed.epoch or seen.exact == claimed.exact)
 
 
 def _without(claim: Placement) -> Placement:

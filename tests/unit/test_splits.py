@@ -337,6 +337,16 @@ async def test_fill__of_an_order_placed_after_the_split__counts_whenever_it_was_
     assert [claim.ratio for claim in found] == [FOUR, ONE_TO_ONE], "the unfilled one fills nothing"
 
 
+async def test_fill__seen_by_a_clock_that_is_behind_the_chains__counts() -> None:
+    """It was seen, by that clock, before its own order was placed."""
+    desk, split_at = Desk(), block().timestamp - 7200
+    desk.splits.ratio_now = SharesPerToken(numerator=16, epoch=2)
+    claim = four(placement())
+    early = datetime.fromtimestamp(split_at - 60, UTC).replace(tzinfo=None)
+    (found,) = await desk.splitting.known([claim], vault_request(), block(), {claim.remark: early})
+    assert found.ratio == FOUR
+
+
 async def test_fill__a_person_told_its_shares__counts_in_these() -> None:
     desk = Desk()
     desk.splits.ratio_now, desk.splits.split_at = FOUR, block().timestamp - 7200
