@@ -39,5 +39,5 @@ def create_app(
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk, guard, reading))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
-    app.include_router(metrics.routes(metrics.TradingGauges(switch, store, flags)))
+    app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
     return app

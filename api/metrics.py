@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.base import RequestResponseEndpoint
+from temporalio.client import Client
 
+from api.chain import chain_watch_status
 from api.switch import TradingSwitch
 from bronco import metrics
 from models.control import HoldKind
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
 class TradingGauges:
     """Fills the gauges from store, Redis and the control workflow; a silent one is marked down."""
 
-    def __init__(self, switch: TradingSwitch, store: "Store", flags: "Flags") -> None:
+    def __init__(
+        self, client: Client, switch: TradingSwitch, store: "Store", flags: "Flags"
+    ) -> None:
+        self._client = client
         self._switch = switch
         self._store = store
         self._flags = flags
 
     async def refresh(self) -> None:
-        """Ask all three."""
+        """Ask all three; of the chain's endpoints, what their watcher says."""
         for source, ask in (
             ("database", self._orders),
             ("redis", self._redis),
@@ -41,6 +46,7 @@ class TradingGauges:
                 metrics.SOURCE_UP.labels(source).set(0)
                 if source == "temporal":
                     metrics.PAUSED.set(1)
+        await self._endpoints()
 
     async def _orders(self) -> None:
         counts = await self._store.orders.counts()
@@ -62,6 +68,17 @@ class TradingGauges:
         metrics.PAUSED.set(state.paused)
         for kind in HoldKind:
             metrics.HOLDS.labels(kind.value).set(sum(hold.kind is kind for hold in state.holds))
+
+    async def _endpoints(self) -> None:
+        """None are named while nobody watches, or while Temporal cannot be asked who does."""
+        try:
+            status = await chain_watch_status(self._client)
+        except SourceUnavailable:
+            status = None
+        metrics.ENDPOINT_TRUSTED.clear()
+        for state in status.endpoints if status is not None else ():
+            reason = state.fault.value if state.fault is not None else ""
+            metrics.ENDPOINT_TRUSTED.labels(state.label, reason).set(state.fault is None)
 
 
 def routes(gauges: TradingGauges) -> APIRouter:

@@ -45,6 +45,12 @@ IN_FLIGHT = Gauge(
 SOURCE_UP = Gauge(
     "bronco_source_up", "1 while this source answers.", ("source",), registry=REGISTRY
 )
+ENDPOINT_TRUSTED = Gauge(
+    "bronco_chain_endpoint_trusted",
+    "1 while the watcher trusts this endpoint, 0 while it is set aside, by reason.",
+    ("endpoint", "reason"),
+    registry=REGISTRY,
+)
 CHAIN_BACKLOG = Gauge(
     "bronco_chain_backlog",
     "Requests in the vault that the watcher has not looked at yet.",

@@ -20,6 +20,11 @@ _POLL_SECONDS = 0.5
 # As long as it takes the watcher to connect, import what it needs and look at an empty vault.
 _IDLE_SECONDS = 10.0
 _TYPES = 'WorkflowType = "DepositWorkflow"'
+# What catching up is promised to take: this long for this many (longer for more in proportion),
+# in memory that stays flat.
+_MOST_SECONDS = 120.0
+_PROMISED_REQUESTS = 5_000
+_MOST_GROWTH_MIB = 50.0
 
 
 class BacklogBench(BaseModel):
@@ -36,6 +41,17 @@ class BacklogBench(BaseModel):
     peak_mib: float
     after_mib: float
     database: str
+
+    def broken_promises(self) -> list[str]:
+        """What took longer or more memory than is promised, in words; empty: nothing did."""
+        most = _MOST_SECONDS * max(1.0, self.requests / _PROMISED_REQUESTS)
+        found = []
+        if self.seconds >= most:
+            found.append(f"{self.requests} requests took {self.seconds} s, not less than {most:g}")
+        grown = round(max(self.peak_mib, self.after_mib) - self.idle_mib, 1)
+        if grown > _MOST_GROWTH_MIB:
+            found.append(f"the watcher grew by {grown} MiB, more than {_MOST_GROWTH_MIB:g}")
+        return found
 
 
 async def run(directory: Path, *, count: int, report: Report) -> BacklogBench:

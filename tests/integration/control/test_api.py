@@ -3,6 +3,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from temporalio import activity, workflow
+from temporalio.worker import Worker
 
 from api.app import create_app
 from bronco.processes import ManagedProcess, Program, answers, free_port
@@ -17,7 +20,8 @@ from bronco.services import Redis, TemporalServer
 from bronco.settings import Settings
 from models.control import Permit
 from models.records import ClaimState, ItemKind, SettlementItem
-from models.requests import Side, remark_of
+from models.requests import CHAIN_WATCH_WORKFLOW_ID, Side, remark_of
+from models.watch import ChainWatchStatus, EndpointState, Fault
 from tests.contracts.builders import (
     NOW,
     PLENTY,
@@ -340,6 +344,46 @@ async def test_metrics__paused__says_so(http: httpx.AsyncClient) -> None:
     assert "bronco_paused 1.0" in text
     assert 'bronco_holds{kind="MANUAL"} 1.0' in text
     assert 'route="/control/pause",status="200"' in text
+
+
+@activity.defn(name="watch_chain")
+async def _one_lied() -> None:
+    lied = EndpointState(label="2:liar", fault=Fault.LIED, detail="another hash")
+    status = ChainWatchStatus(endpoints=(EndpointState(label="1:good"), lied))
+    while True:
+        activity.heartbeat(status)
+        await asyncio.sleep(0.1)
+
+
+@workflow.defn(name="ChainWatchForMetrics", sandboxed=False)
+class _ChainWatch:
+    @workflow.run
+    async def run(self) -> None:
+        each = timedelta(seconds=60)
+        beat = timedelta(seconds=2)
+        await workflow.execute_activity(
+            _one_lied, start_to_close_timeout=each, heartbeat_timeout=beat
+        )
+
+
+async def test_metrics__an_endpoint_lied__is_named_with_its_reason(
+    idle_http: httpx.AsyncClient, idle_rig: ControlRig
+) -> None:
+    async def named() -> bool:
+        text = (await idle_http.get("/metrics")).text
+        good = 'bronco_chain_endpoint_trusted{endpoint="1:good",reason=""} 1.0'
+        liar = 'bronco_chain_endpoint_trusted{endpoint="2:liar",reason="LIED"} 0.0'
+        return good in text and liar in text
+
+    queue, client = "endpoints-for-metrics", idle_rig.client
+    async with Worker(client, task_queue=queue, workflows=[_ChainWatch], activities=[_one_lied]):
+        handle = await client.start_workflow(
+            _ChainWatch.run, id=CHAIN_WATCH_WORKFLOW_ID, task_queue=queue
+        )
+        try:
+            await eventually(named)
+        finally:
+            await handle.terminate()
 
 
 async def test_unknown_path__is_a_problem_document(idle_http: httpx.AsyncClient) -> None:
