@@ -13,7 +13,10 @@ from models.reference import Reference
 from models.requests import BlockRef
 from models.splits import NextSplit, SharesPerToken
 
-_ONE_WORD = ("decimals", "heartbeat", "maxAge", "maxMoveBps", "lastGood", "posted", "postedAt")
+_ONE_WORD = (
+    *("decimals", "heartbeat", "maxAge", "maxMoveBps", "posted", "postedAt"),
+    *("lastGood", "lastGoodAt", "NOTED_FOR"),
+)
 _MOST = 2**127 - 1
 """ShareReference takes a larger answer for none."""
 
@@ -52,6 +55,8 @@ class ReferenceReader:
             posted=word["posted"],
             posted_at=word["postedAt"],
             last_good=word["lastGood"],
+            last_good_at=word["lastGoodAt"],
+            noted_for=word["NOTED_FOR"],
             ratio=await self._ratio(address, at, "sharesPerToken"),
             upcoming=upcoming if upcoming.at else None,
             answer=answer,

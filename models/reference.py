@@ -13,7 +13,7 @@ from models.splits import NextSplit, SharesPerToken
 
 @dataclass(frozen=True)
 class Reference:
-    """One look at a reference. heartbeat, max_age: seconds.
+    """One look at a reference. heartbeat, max_age, noted_for: seconds.
 
     feed_price 0: the feed gives none. posted_at 0: nobody posted. last_good 0: nobody noted.
     answer 0: the reference itself gives no price.
@@ -30,6 +30,8 @@ class Reference:
     posted: int
     posted_at: int
     last_good: int
+    last_good_at: int
+    noted_for: int
     ratio: SharesPerToken
     upcoming: NextSplit | None
     answer: int
@@ -52,8 +54,15 @@ class Reference:
 
     @property
     def anchor(self) -> int:
-        """What a posted price is held against: the feed's word, else the last that was noted."""
-        return self.feed_per_token or self.last_good
+        """What a posted price is held against: the feed's word, else the last that was noted.
+
+        0 when that is too old to say anything.
+        """
+        return self.feed_per_token or (self.last_good if self._noted_counts else 0)
+
+    @property
+    def _noted_counts(self) -> bool:
+        return self.now - self.last_good_at <= self.noted_for
 
     @property
     def per_share_bounds(self) -> tuple[int, int]:
@@ -63,7 +72,7 @@ class Reference:
     def check(self, price: int) -> None:
         """Raises InvalidInput when the contract would refuse this price of a share, with why."""
         if not self.anchor:
-            remedy = "the feed gives no price and none was noted, so there is nothing to hold it to"
+            remedy = "the feed gives no price and none was noted lately: nothing to hold it to"
             raise InvalidInput("PRICE", shown(price, self.decimals), remedy)
         low, high = self.per_share_bounds
         if not low <= price <= high:

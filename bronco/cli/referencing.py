@@ -148,7 +148,7 @@ def _show(symbol: str, found: "Reference") -> None:
     rows = [
         ("feed", f"{priced(found.feed_price, found.feed_time, 'a share')} ({state})"),
         ("posted", priced(found.posted, found.posted_at, "a share")),
-        ("last noted", priced(found.last_good, 0, "a token")),
+        ("last noted", priced(found.last_good, found.last_good_at, "a token")),
         ("reference now", priced(found.answer, found.answered_at, "a token")),
         ("shares per token", str(found.ratio)),
         (

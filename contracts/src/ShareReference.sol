@@ -20,6 +20,9 @@ contract ShareReference is IPriceFeed {
     uint256 private constant BPS = 10_000;
     /// @notice One split makes at most this many shares of one, or one of this many.
     uint256 public constant MAX_STEP = 100;
+    /// @notice Seconds for which a noted answer is good: from the last of a Friday to the opening after a
+    /// holiday on Monday. Longer than that a share may be worth anything, and nobody has looked.
+    uint256 public constant NOTED_FOR = 4 days;
     uint256 public constant version = 1;
 
     /// @dev One word. From `effectiveAt` on a token stands for numerator / denominator shares.
@@ -62,6 +65,8 @@ contract ShareReference is IPriceFeed {
     /// @notice The posted price, per share of its time.
     int256 public posted;
     uint64 public postedAt;
+    /// @notice When that answer was given, Unix seconds, by the feed's own word.
+    uint64 public lastGoodAt;
 
     /// @dev By epoch; the first from the beginning of time, the last may be still to come.
     Split[] private _splits;
@@ -178,11 +183,11 @@ contract ShareReference is IPriceFeed {
     // ------------------------------------------------------------------ prices
 
     /// @notice Remember the feed's answer as good, for when it gives none at all. Anyone may call, while
-    /// it is live.
+    /// it is live. It counts for NOTED_FOR from the time of that answer.
     function note() external {
-        (, int256 current,, bool live) = _primary();
+        (, int256 current, uint256 time, bool live) = _primary();
         if (!live) revert NotLive();
-        lastGood = current;
+        (lastGood, lastGoodAt) = (current, uint64(time));
         emit Noted(current);
     }
 
@@ -192,9 +197,9 @@ contract ShareReference is IPriceFeed {
         bool allowed =
             vault.hasRole(REFERENCE_ROLE, msg.sender) && !vault.hasRole(SETTLER_ROLE, msg.sender);
         if (!allowed) revert NotAllowed(msg.sender);
-        (, int256 current,, bool live) = _primary();
-        if (live) lastGood = current;
-        int256 anchor = current > 0 ? current : lastGood;
+        (, int256 current, uint256 time, bool live) = _primary();
+        if (live) (lastGood, lastGoodAt) = (current, uint64(time));
+        int256 anchor = current > 0 ? current : _noted();
         if (anchor == 0) revert NoLastGood();
         int256 price = _perToken(_bounded(pricePerShare), block.timestamp);
         if (!_near(price, anchor)) revert MoveTooLarge(price, anchor);
@@ -244,7 +249,12 @@ contract ShareReference is IPriceFeed {
     function _counts(int256 price, int256 current, uint256 time) private view returns (bool) {
         if (postedAt == 0 || block.timestamp - postedAt > maxAge) return false;
         if (current > 0) return postedAt > time && _near(price, current);
-        return _near(price, lastGood);
+        return _near(price, _noted());
+    }
+
+    /// @dev 0 when nothing was noted, or too long ago.
+    function _noted() private view returns (int256) {
+        return block.timestamp - lastGoodAt > NOTED_FOR ? int256(0) : lastGood;
     }
 
     function _near(int256 price, int256 anchor) private view returns (bool) {

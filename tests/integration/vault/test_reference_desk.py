@@ -100,6 +100,11 @@ async def test_note__then_the_feed_dies__is_what_posts_are_held_against(desk: De
     found.check(found.per_share_bounds[1])
     with pytest.raises(InvalidInput, match="only a live one"):
         await dead.note(carrier(desk))
+    await desk.warp_to(found.last_good_at + found.noted_for + 1)
+    old = await (await at_desk(desk)).read()
+    assert (old.last_good, old.anchor) == (19_000 * CENT, 0)
+    with pytest.raises(InvalidInput, match="none was noted lately"):
+        old.check(19_000 * CENT)
 
 
 async def test_post__nothing_to_hold_it_to__is_refused_before_sending(desk: Desk) -> None:

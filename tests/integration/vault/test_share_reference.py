@@ -218,6 +218,28 @@ def test_posted__feed_says_nothing_at_all__is_held_against_what_was_noted(office
         tell(office, office.dev.admin, "post", 69 * UNIT)
 
 
+def test_noted__longer_ago_than_four_days__says_nothing(office: Office) -> None:
+    """Counted from the feed's own time, also for a price that was posted while it still counted."""
+    feed(office, 100, age=HOUR)
+    tell(office, office.alice, "note")
+    end = office.revm.now - HOUR + 4 * DAY
+    feed(office, 0, age=DAY + 1)
+    office.revm.warp_to(end)
+    tell(office, office.dev.admin, "post", 75 * UNIT)
+    assert price(office).answer == 75 * UNIT
+    office.revm.warp_to(end + 1)
+    with pytest.raises(Reverted) as silent:
+        tell(office, office.dev.admin, "post", 75 * UNIT)
+    assert silent.value.name == "NoLastGood"
+    assert price(office).answer != 75 * UNIT
+
+
+def test_noted__by_a_post_while_the_feed_lives__is_as_old_as_its_answer(office: Office) -> None:
+    feed(office, 100, age=HOUR)
+    tell(office, office.dev.admin, "post", 100 * UNIT)
+    assert ask(office, "lastGoodAt") == (office.revm.now - HOUR,)
+
+
 def test_posted__before_a_split__is_of_old_shares_after_it(office: Office) -> None:
     feed(office, 190, age=DAY + 1)
     at = split(office, 4)
