@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from clients.abi import load_contract
 from clients.rpc import Reader
-from models.errors import SourceUnavailable
+from models.errors import ConfigurationError, SourceUnavailable
 from models.requests import BlockRef
 from models.splits import NextSplit, SharesPerToken, SplitState
 
@@ -56,6 +56,21 @@ class SplitReader:
         """Shares per token at a moment (Unix seconds), as known at a block. Raises as `state`."""
         (found,) = await self._read(feed, at, ("ratioAt", moment))
         return _ratio(feed, found)
+
+    async def check_notice(self, feed: str, at: BlockRef, margin_seconds: float) -> None:
+        """Refuse a reference whose splits may take effect before the margin around them begins.
+
+        Raises:
+            ConfigurationError: they may be scheduled at shorter notice than that.
+            SourceUnavailable: as `state`.
+        """
+        ((notice,),) = await self._read(feed, at, ("minNotice",))
+        if notice < margin_seconds:
+            problem = (
+                f"is {margin_seconds:g} s, but reference {feed} takes splits at {notice} s notice: "
+                "orders would still work when one takes effect; deploy one with more"
+            )
+            raise ConfigurationError("BRONCO_ORDERS_SPLIT_MARGIN_SECONDS", problem)
 
     async def _read(
         self, feed: str, at: BlockRef, *views: tuple[str | int, ...]

@@ -11,6 +11,7 @@ from bronco.cli.trading import Json
 if TYPE_CHECKING:
     from api.health import Readiness
     from bronco.settings import Settings
+    from clients.agreeing import AgreeingVault
 
 _PANEL = "Set up"
 
@@ -83,10 +84,13 @@ async def _examine(chosen: "Settings") -> "Readiness":
             await asked.close()
 
     async def chain() -> None:
-        """The endpoints agree on the chain and hold the vault."""
+        """The endpoints agree on the chain, hold the vault, and splits come at enough notice."""
         rpcs = [Rpc(url, timeout_seconds=2.0) for url in chosen.chain.endpoints]
+        vault = agreeing_vault(chosen.chain, rpcs)
         try:
-            await agreeing_vault(chosen.chain, rpcs).check()
+            await vault.check()
+            if not chosen.chain.is_dev:
+                await _check_notices(vault, chosen)
         finally:
             await asyncio.gather(*(rpc.close() for rpc in rpcs))
 
@@ -98,3 +102,13 @@ async def _examine(chosen: "Settings") -> "Readiness":
             checks |= {"broker (TCP)": broker, "signer": signer}
             checks["chain"] = chain
             return await examine(checks, Redaction(chosen.secrets()))
+
+
+async def _check_notices(vault: "AgreeingVault", chosen: "Settings") -> None:
+    from clients.splits import SplitReader
+
+    head, reader = await vault.head(), SplitReader(vault.rpc)
+    for asset in chosen.chain.assets:
+        listed = await vault.asset(asset.token, head)
+        if listed is not None:
+            await reader.check_notice(listed.feed, head, chosen.orders.split_margin_seconds)

@@ -7,7 +7,7 @@ from clients.agreeing import AgreeingVault
 from clients.rpc import Reader
 from clients.splits import SplitReader
 from clients.vault import VaultClient
-from models.errors import SourceUnavailable
+from models.errors import ConfigurationError, SourceUnavailable
 from models.splits import NextSplit, SharesPerToken
 from tests.integration.vault.desk import Desk
 
@@ -56,3 +56,11 @@ async def test_state__of_what_is_no_share_reference__is_no_answer(desk: Desk) ->
     for address in (desk.usdt, desk.feed, desk.alice.address):
         with pytest.raises(SourceUnavailable):
             await splits.state(address, head)
+
+
+async def test_notice__shorter_than_the_margin__is_refused_by_the_settings_name(desk: Desk) -> None:
+    """A dev chain takes splits at once."""
+    splits, head = SplitReader(agreeing(desk)), await desk.vault.head()
+    await splits.check_notice(desk.reference, head, 0)
+    with pytest.raises(ConfigurationError, match=r"SPLIT_MARGIN_SECONDS.*0 s notice"):
+        await splits.check_notice(desk.reference, head, 1)
