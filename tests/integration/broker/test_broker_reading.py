@@ -10,6 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from bronco.trading import BrokerSettings, TradingEnvironment
+from clients.futu_maps import STATUSES
+from clients.futu_vendor import load
 from models.broker import BrokerStatus, MarketState, Position
 from models.errors import NotFound, RateLimited, SourceUnavailable, UnknownOutcome
 from models.requests import Side
@@ -234,3 +236,11 @@ async def test_cancel__no_answer__is_unknown(desk: Desk, fault: str) -> None:
 
 async def cancelled(desk: Desk, remark: str) -> bool:
     return [venue.status for venue in await desk.placed(remark)] == ["CANCELLED_ALL"]
+
+
+def test_statuses__every_one_the_vendor_has__is_known_here(log_home: Path) -> None:
+    """A word that we do not know is UNKNOWN, which holds its order until somebody looks."""
+    futu = load(log_home, None).futu
+    words = {v for k, v in vars(futu.OrderStatus).items() if k.isupper() and isinstance(v, str)}
+    assert len(words) > 10
+    assert words == set(STATUSES)
