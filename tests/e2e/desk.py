@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bronco.devchain import FIRST_USER, DevChainPlan, dev_key
 from bronco.play import Play, open_play
 from bronco.proof import prove_at_rest
 from bronco.stack import Stack, StackOptions
+from clients.dialects import BroadcastUnknown
 from clients.keys import UnsignedTx, account_of, sign_with
 from clients.rpc import Call
 from clients.sender import ChainSender
@@ -207,8 +208,7 @@ class Desk:
             user = index % len(self.wallets)
             raws.append(self.signed(function, terms, user, nonces[user]))
             nonces[user] += 1
-        sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
-        return await self.mined([HexStr(each) for each in await self.rpc.batch(sends)])
+        return await self._all_mined(raws)
 
     async def requests_of(
         self, user: int, function: str, amount: int, count: int, lifetime: int = 3600
@@ -218,8 +218,23 @@ class Desk:
         terms = [self.token, amount, limit, await self.deadline(lifetime)]
         nonce = await self.sender.pending_nonce(self.wallets[user].address)
         raws = [self.signed(function, terms, user, nonce + each) for each in range(count)]
+        return await self._all_mined(raws)
+
+    async def _all_mined(self, raws: Sequence[str]) -> list[Requested]:
+        """Send all at once; anvil sometimes forgets some of many, which are sent again."""
         sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
-        return await self.mined([HexStr(each) for each in await self.rpc.batch(sends)])
+        hashes = [HexStr(each) for each in await self.rpc.batch(sends)]
+
+        async def none_missing() -> bool:
+            receipts = await self.sender.receipts(hashes)
+            missing = [raw for raw, found in zip(raws, receipts, strict=True) if found is None]
+            for raw in missing:
+                with suppress(BroadcastUnknown):
+                    await self.sender.broadcast(raw)
+            return not missing
+
+        await eventually(none_missing, timeout=60, interval=0.5)
+        return await self.mined(hashes)
 
     async def mined(self, hashes: Sequence[str]) -> list[Requested]:
         """The requests that these transactions made."""
