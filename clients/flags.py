@@ -57,6 +57,7 @@ class Flags:
         self._slot = self._redis.register_script(SLOT)
         self._use_slot = self._redis.register_script(USE_SLOT)
         self._keep_slot = self._redis.register_script(KEEP_SLOT)
+        self._lines: dict[str, PlacingLine] = {}
 
     async def now(self) -> float:
         """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
@@ -180,7 +181,10 @@ class Flags:
 
     def line(self, account: str, call: str) -> PlacingLine:
         """Who is next for this window."""
-        return PlacingLine(self._redis, _slots(account, call))
+        key = _slots(account, call)
+        if key not in self._lines:
+            self._lines[key] = PlacingLine(self._redis, key)
+        return self._lines[key]
 
     async def drop_slot(self, account: str, call: str, member: str) -> None:
         """Give back a slot whose call was not made."""

@@ -1,6 +1,6 @@
-"""More orders than the broker's window takes: used in full, never overdrawn, fair.
+"""More orders than the broker's window takes: each is placed once, and none is refused for rate.
 
-In `make test` the windows are shorter; `make soak` runs them as OpenD has them.
+`make soak` runs the windows as OpenD has them, and shows that they are used in full and fairly.
 """
 
 import logging
