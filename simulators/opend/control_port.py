@@ -14,7 +14,7 @@ from simulators.opend import faults, log
 from simulators.opend.accounts import Account, Position
 from simulators.opend.errors import ControlError, Rejected
 from simulators.opend.gateway import Gateway
-from simulators.opend.orders import Fill, Order
+from simulators.opend.orders import Fill, Order, Status
 
 Answer = dict[str, Any]
 SESSION_WORDS = {"open": "open", "closed": "closed", "auto": None}
@@ -203,6 +203,7 @@ class ControlPort:
         remark: str | None = None,
         quantity: int | None = None,
         keep_dealt: bool = False,
+        status: str = "",
     ) -> Answer:
         self._faults.hits[name] += 1
         matcher = self._venue.matcher
@@ -217,6 +218,8 @@ class ControlPort:
             matcher.late_fill(order, quantity)
         elif name == "over_fill":
             matcher.over_fill(order, 1 if quantity is None else quantity)
+        elif name == "force_status":
+            matcher.force(order, _status(status))
         else:
             matcher.reverse_fills(order, keep_dealt)
         return {"order": _order(order)}
@@ -234,6 +237,12 @@ class ControlPort:
         if account not in self._book.accounts:
             raise ControlError(f"account {account} is none of {list(self._book.accounts)}")
         return self._book.accounts[account]
+
+
+def _status(name: str) -> Status:
+    if name not in Status.__members__:
+        raise ControlError(f"status {name!r} is none of {sorted(Status.__members__)}")
+    return Status[name]
 
 
 def _order(order: Order) -> Answer:

@@ -5,14 +5,21 @@ Requests: the next `n` requests of `protocol` (default PlaceOrder; any name of s
 =========================  ==========================================  =========================
 name                       what happens                                client sees
 =========================  ==========================================  =========================
-reject                     refused with `message`; not executed        RET_ERROR, message
+reject                     refused with `message` and `ret_type`       RET_ERROR, message
+                           (-1); not executed
 answer_lost                executed; no answer, link stays up          PacketErr.Timeout (12 s)
 answer_lost_disconnect     executed; the link dies instead of          Disconnect
                            answering
 lost_before                link dies before the venue saw it           Disconnect
 silence                    never executed, never answered              PacketErr.Timeout (12 s)
-busy_after_execution       executed, yet refused with `message`, as    RET_ERROR, message
-                           when OpenD's server answered it too late
+busy_after_execution       executed, yet refused with `message` and    RET_ERROR, message
+                           `ret_type` (-1), as when OpenD's server
+                           answered it too late
+answer_garbled             executed; the answer's checksum is wrong    … check sha error!
+answer_without_id          executed; a placement's answer names no     RET_ERROR or an empty
+                           order                                       order_id
+answer_twice               executed, answered twice                    RET_OK, the second is
+                                                                       dropped
 answer_then_cut            executed and answered, then the link dies   RET_OK, then Disconnect
 delay                      executed at once, answered after            PacketErr.Timeout when
                            `seconds`                                   seconds > 12, else OK
@@ -26,6 +33,23 @@ Orders: the next `n` accepted orders.
 reject_after_accept        accepted, then FAILED with `message`        RET_OK, then FAILED
 partial_fill               fills `quantity` shares (default: half,     FILLED_PART until
                            rounded down), then waits                   release_fills
+=========================  ==========================================  =========================
+
+Cancels: the next `n` accepted cancels of a working order.
+
+=========================  ==========================================  =========================
+fill_overtakes_cancel      `quantity` shares (rest) fill before the    FILLED_ALL, or
+                           cancel takes effect                         CANCELLED_PART
+cancel_lost                nothing comes of it                         RET_OK, goes on working
+=========================  ==========================================  =========================
+
+Pushes: the next `n` order pushes.
+
+=========================  ==========================================  =========================
+push_twice                 sent twice                                  the same push twice
+push_swapped               kept back until the order's next one was    an older state after the
+                           sent                                        newer one
+push_late                  sent `seconds` later                        an old state
 =========================  ==========================================  =========================
 
 Lists: the next `n` order lists of connections made after the fault was armed.
@@ -60,6 +84,10 @@ late_fill                  a cancelled order fills `quantity` (rest)   FILLED_AL
 over_fill                  fills `quantity` (1) beyond what was asked  dealt_qty > qty
 fill_cancelled             all its fills are reversed; `keep_dealt` =  FILL_CANCELLED,
                            it is listed with what it had dealt         dealt_qty 0 or as it was
+force_status               its status becomes `status` (TIMEOUT,       that status
+                           SUBMITTED, SUBMIT_FAILED, FAILED,
+                           DISABLED or DELETED), as if the exchange,
+                           or somebody in the app, had done it
 release_fills              ends hold_fills and lets partial_fill       fills go on
                            orders go on
 =========================  ==========================================  =========================
@@ -85,15 +113,22 @@ REQUEST_FAULTS = frozenset(
         "answer_then_cut",
         "delay",
         "late_execution",
+        "answer_garbled",
+        "answer_without_id",
+        "answer_twice",
     }
 )
 ORDER_FAULTS = frozenset({"reject_after_accept", "partial_fill"})
+CANCEL_FAULTS = frozenset({"fill_overtakes_cancel", "cancel_lost"})
+PUSH_FAULTS = frozenset({"push_twice", "push_swapped", "push_late"})
 LIST_FAULTS = frozenset({"list_empty_after_reconnect"})
 SWITCHES = frozenset({"frozen", "refuse", "no_push", "hold_fills", "stale_list", "logged_out"})
-ACTIONS = frozenset({"dropped", "late_fill", "over_fill", "fill_cancelled", "release_fills"})
-ARMED = REQUEST_FAULTS | ORDER_FAULTS | LIST_FAULTS
+ACTIONS = frozenset(
+    {"dropped", "late_fill", "over_fill", "fill_cancelled", "force_status", "release_fills"}
+)
+ARMED = REQUEST_FAULTS | ORDER_FAULTS | CANCEL_FAULTS | PUSH_FAULTS | LIST_FAULTS
 ALL = ARMED | SWITCHES | ACTIONS
-TIMED = frozenset({"delay", "late_execution"})
+TIMED = frozenset({"delay", "late_execution", "push_late"})
 
 
 @dataclass(slots=True)
@@ -104,6 +139,7 @@ class Armed:
     left: int
     protocol: str = "PlaceOrder"
     message: str = ""
+    ret_type: int = -1
     seconds: float = 0.0
     quantity: int | None = None
     also_refresh: bool = False
@@ -175,8 +211,12 @@ class Faults:
         )
 
     def strike_order(self, name: str) -> Armed | None:
-        """The fault an accepted order meets, used up once."""
+        """The fault an accepted order, or its cancel, meets, used up once."""
         return self._strike(next((f for f in self._armed if f.name == name), None))
+
+    def strike_push(self) -> Armed | None:
+        """The fault this order push meets, used up once."""
+        return self._strike(next((f for f in self._armed if f.name in PUSH_FAULTS), None))
 
     def strike_list(self, connected_at: float, refresh: bool) -> bool:
         """Whether this order list is answered empty."""

@@ -11,6 +11,7 @@ from simulators.opend.link import Link
 from simulators.opend.options import OpenDOptions
 from simulators.opend.orders import Order
 from simulators.opend.protocol import Frame
+from simulators.opend.pushes import Pushes
 from simulators.opend.record import Placement, Record
 from simulators.opend.schema import NUMBERS, Message
 from simulators.opend.session import CLOSED
@@ -35,6 +36,7 @@ class Gateway:
         self.links: set[Link] = set()
         self.venue = Venue(options, publish=self.publish)
         self.faults = self.venue.faults
+        self._pushes = Pushes(self.faults)
         self.limits = RateLimiter(options.limits, options.limits_scale, time.monotonic)
         self.trade = trade.TradeDesk(self.venue, self.limits, options.unlock_password)
         self.quotes = quotes.QuoteDesk(self.venue, self.limits)
@@ -77,8 +79,11 @@ class Gateway:
         header.trdEnv, header.accID = account.env, account.id
         header.trdMarket = account.markets[0]
         message.s2c.order.CopyFrom(wire.order_message(order, account.currency))
+        self._pushes.send(order.id, lambda: self._push(account.id, number, message))
+
+    def _push(self, account: int, number: int, message: Message) -> None:
         for link in self.links:
-            if account.id in link.accounts:
+            if account in link.accounts:
                 link.push(number, message)
 
     def drop_all(self) -> int:
@@ -149,7 +154,9 @@ class Gateway:
         match fault.name:
             case "reject":
                 sentence = fault.message or DEFAULT_REJECT
-                self._answer(link, frame, self._reject(frame, sentence, placement))
+                refusal = self._reject(frame, sentence, placement)
+                refusal.retType = fault.ret_type
+                self._answer(link, frame, refusal)
             case "lost_before":
                 self._lose(placement, fault)
                 link.cut()
@@ -167,8 +174,18 @@ class Gateway:
             case "answer_lost_disconnect":
                 link.cut()
             case "busy_after_execution":
-                sentence = fault.message or DEFAULT_BUSY
-                self._answer(link, frame, schema.refusal(frame.protocol, sentence))
+                refusal = schema.refusal(frame.protocol, fault.message or DEFAULT_BUSY)
+                refusal.retType = fault.ret_type
+                self._answer(link, frame, refusal)
+            case "answer_garbled":
+                link.answer(frame.protocol, frame.serial, message, garbled=True)
+            case "answer_without_id":
+                message.s2c.ClearField("orderID")
+                message.s2c.ClearField("orderIDEx")
+                self._answer(link, frame, message)
+            case "answer_twice":
+                self._answer(link, frame, message)
+                self._answer(link, frame, message)
             case "answer_then_cut":
                 self._answer(link, frame, message)
                 link.hang_up()

@@ -46,10 +46,10 @@ class Link:
         """Whether it is being torn down."""
         return self._writer.is_closing()
 
-    def answer(self, number: int, serial: int, message: Message) -> None:
-        """Sends a response under its request's serial."""
+    def answer(self, number: int, serial: int, message: Message, garbled: bool = False) -> None:
+        """Sends a response under its request's serial; garbled: its body is not what was hashed."""
         packet = protocol.pack(number, serial, message.SerializeToString(), self.cipher)
-        self._send(packet)
+        self._send(_garbled(packet) if garbled else packet)
         if number == INIT_CONNECT and self.cipher.available and self.ready:
             self.cipher.start_aes()
 
@@ -77,3 +77,7 @@ class Link:
             self._waiting.append(packet)
         elif not self.closing:
             self._writer.write(packet)
+
+
+def _garbled(packet: bytes) -> bytes:
+    return packet[:-1] + bytes([packet[-1] ^ 1])

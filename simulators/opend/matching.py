@@ -12,6 +12,7 @@ from simulators.opend.options import OpenDOptions
 from simulators.opend.orders import (
     CANCELLED,
     CANCELLING,
+    FORCEABLE,
     MATCHABLE,
     Order,
     OrderType,
@@ -103,6 +104,26 @@ class Matcher:
         for order in self._book.working():
             order.fill_cap = None
         self.wake()
+
+    def overtake(self, order: Order, shares: int | None) -> None:
+        """Fills that many shares (None: the rest) while the order is being cancelled."""
+        shares = order.left if shares is None else min(shares, order.left)
+        self._book.execute(order, shares, self._price(order))
+        self._change(order, Status.CANCELLING_PART if order.left else Status.FILLED_ALL)
+
+    def force(self, order: Order, status: Status) -> None:
+        """A status that came from outside.
+
+        Raises:
+            Rejected: the order has ended, or nobody can force that status.
+        """
+        if order.final:
+            raise Rejected(f"Order {order.id} is {order.status.name} and ended.")
+        if status not in FORCEABLE:
+            names = ", ".join(sorted(each.name for each in FORCEABLE))
+            raise Rejected(f"Status {status.name} cannot be forced; these can: {names}.")
+        self._change(order, status)
+        self.consider(order)
 
     def late_fill(self, order: Order, shares: int | None) -> None:
         """An order that was reported cancelled fills after all.

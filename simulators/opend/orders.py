@@ -2,7 +2,7 @@
 
 SUBMITTING -> SUBMITTED -> FILLED_PART -> FILLED_ALL
 off-hours: WAITING_SUBMIT -> SUBMITTING; cancel: CANCELLING_* -> CANCELLED_*; refused later: FAILED
-FILL_CANCELLED reverses a fill that had happened.
+FILL_CANCELLED reverses a fill that had happened. The others come by fault only.
 """
 
 from dataclasses import asdict, dataclass
@@ -51,6 +51,8 @@ class Status(IntEnum):
 
     WAITING_SUBMIT = 1
     SUBMITTING = 2
+    SUBMIT_FAILED = 3
+    TIMEOUT = 4
     SUBMITTED = 5
     FILLED_PART = 10
     FILLED_ALL = 11
@@ -59,6 +61,8 @@ class Status(IntEnum):
     CANCELLED_PART = 14
     CANCELLED_ALL = 15
     FAILED = 21
+    DISABLED = 22
+    DELETED = 23
     FILL_CANCELLED = 24
 
 
@@ -67,12 +71,26 @@ FINAL = frozenset(
         Status.FILLED_ALL,
         Status.CANCELLED_PART,
         Status.CANCELLED_ALL,
+        Status.SUBMIT_FAILED,
         Status.FAILED,
+        Status.DISABLED,
+        Status.DELETED,
         Status.FILL_CANCELLED,
     }
 )
 CANCELLED = frozenset({Status.CANCELLED_PART, Status.CANCELLED_ALL})
 CANCELLING = frozenset({Status.CANCELLING_PART, Status.CANCELLING_ALL})
+FORCEABLE = frozenset(
+    {
+        Status.TIMEOUT,
+        Status.SUBMITTED,
+        Status.SUBMIT_FAILED,
+        Status.FAILED,
+        Status.DISABLED,
+        Status.DELETED,
+    }
+)
+"""What the fault force_status may set."""
 MATCHABLE = frozenset({Status.SUBMITTED, Status.FILLED_PART}) | CANCELLING
 
 

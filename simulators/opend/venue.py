@@ -89,7 +89,11 @@ class Venue:
             Rejected: the order ended.
         """
         self._check_working(order)
+        if self.faults.strike_order("cancel_lost"):
+            return
         self.matcher.cancel(order)
+        if race := self.faults.strike_order("fill_overtakes_cancel"):
+            self.matcher.overtake(order, race.quantity)
 
     def find(self, account: int, order_id: str) -> Order:
         """One order of one account by the id clients use.

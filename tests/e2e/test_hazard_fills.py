@@ -5,7 +5,6 @@ import time
 import pytest
 
 from clients.wallet import Requested
-from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
 from models.requests import Side
 from tests.e2e.desk import Desk
@@ -19,16 +18,6 @@ _QUOTE_KEPT_SECONDS = 1.0
 async def two_shares(desk: Desk, side: Side) -> Requested:
     """A request whose order is for two shares."""
     return await (desk.deposit() if side is Side.BUY else desk.redeem(2))
-
-
-async def part_filled(desk: Desk, made: Requested) -> str:
-    """Id of its order, once our book has a first share of it."""
-
-    async def first_share() -> str:
-        book = await desk.store.book.of_request(made.request_id)
-        return next((order.order_id for order in book if order.filled == 1), "")
-
-    return await eventually(first_share)
 
 
 async def market(desk: Desk, state: str) -> None:
@@ -45,47 +34,6 @@ async def fates(desk: Desk, made: Requested) -> list[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("side", list(Side))
-async def test_partial_fill__cancelled_then__part_is_settled_and_the_rest_returned(
-    desk: Desk, side: Side
-) -> None:
-    before = await holdings(desk)
-    await desk.control.fault("partial_fill", quantity=1)
-    made = await two_shares(desk, side)
-    await part_filled(desk, made)
-    await desk.alice.request_cancel(made.n)
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert (row.stage, row.reason) == (Stage.SETTLED, Reason.NONE)
-    assert row.filled_quantity == SHARE_SCALE
-    assert await fates(desk, made) == [("CANCELLED_PART", 2, 1)]
-    assert await holdings(desk) == await after_these(desk, before, [made])
-
-
-@pytest.mark.parametrize("side", list(Side))
-async def test_partial_fill__day_ends_then__part_is_settled_and_the_rest_returned(
-    desk: Desk, side: Side
-) -> None:
-    before = await holdings(desk)
-    await desk.control.fault("partial_fill", quantity=1)
-    made = await two_shares(desk, side)
-    await part_filled(desk, made)
-    assert await desk.control.day_roll() == 1
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert row.filled_quantity == SHARE_SCALE
-    assert await fates(desk, made) == [("CANCELLED_PART", 2, 1)]
-    assert await holdings(desk) == await after_these(desk, before, [made])
-
-
-async def test_reject_after_accept__once__is_a_try_and_the_next_one_fills(desk: Desk) -> None:
-    before = await holdings(desk)
-    await desk.control.fault("reject_after_accept", message="not enough buying power")
-    made = await desk.deposit()
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert (row.retry_count, row.attempt) == (1, 2)
-    assert await fates(desk, made) == [("FAILED", 2, 0), ("FILLED_ALL", 2, 2)]
-    assert await holdings(desk) == await after_these(desk, before, [made])
-
-
-@pytest.mark.parametrize("side", list(Side))
 async def test_reject_after_accept__every_try__refunded_with_the_brokers_words(
     desk: Desk, side: Side
 ) -> None:
@@ -99,18 +47,6 @@ async def test_reject_after_accept__every_try__refunded_with_the_brokers_words(
     assert words in row.error_msg
     assert await fates(desk, made) == [("FAILED", 2, 0)] * _BROKER_TRIES
     assert await holdings(desk) == before
-
-
-async def test_fill_cancelled__before_it_was_settled__placed_again(desk: Desk) -> None:
-    before = await holdings(desk)
-    await desk.control.fault("partial_fill", quantity=1)
-    made = await desk.deposit()
-    await desk.control.fault("fill_cancelled", order_id=await part_filled(desk, made))
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert (row.retry_count, row.attempt) == (0, 2)  # an end that was no answer is no try
-    assert await fates(desk, made) == [("FILL_CANCELLED", 2, 0), ("FILLED_ALL", 2, 2)]
-    assert await holdings(desk) == await after_these(desk, before, [made])
-    assert await desk.store.house.unresolved() == []
 
 
 async def test_market__closed_when_it_comes__nothing_sent_until_it_opens(desk: Desk) -> None:
@@ -148,16 +84,4 @@ async def test_order__unfilled_at_the_end_of_the_day__placed_again_when_the_mark
     row = await desk.end(made, OrderStatus.EXECUTED)
     assert row.attempt == 2
     assert await fates(desk, made) == [("CANCELLED_ALL", 2, 0), ("FILLED_ALL", 2, 2)]
-    assert await holdings(desk) == await after_these(desk, before, [made])
-
-
-async def test_partial_fill__goes_on__is_one_order_filled_whole(desk: Desk) -> None:
-    before = await holdings(desk)
-    await desk.control.fault("partial_fill", quantity=1)
-    made = await desk.deposit()
-    await part_filled(desk, made)
-    await desk.control.fault("release_fills")
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert row.filled_quantity == 2 * SHARE_SCALE
-    assert await fates(desk, made) == [("FILLED_ALL", 2, 2)]
     assert await holdings(desk) == await after_these(desk, before, [made])

@@ -1,53 +1,8 @@
 """Hazards 2 and 3: what was sent and not answered is looked for, never sent again."""
 
-from models.order import OrderStatus, Reason, Stage
+from models.order import OrderStatus, Stage
 from tests.e2e.desk import Desk
 from tests.waiting import eventually
-
-
-async def test_answer__lost_after_execution__one_order(desk: Desk) -> None:
-    await desk.control.fault("answer_lost")
-    made = await desk.deposit()
-    row = await desk.end(made, OrderStatus.EXECUTED)
-    assert (await desk.control.fault_hits())["answer_lost"] >= 1
-    await desk.one_order_each([made])
-    assert row.retry_count == 0  # no answer is no try
-    assert row.attempt == 1
-
-
-async def test_answer__links_die_and_list_is_empty_after_reconnect__one_order(desk: Desk) -> None:
-    await desk.control.fault("hold_fills", on=True)
-    await desk.control.fault("no_push", on=True)
-    await desk.control.fault("answer_lost")
-    made = await desk.deposit()
-
-    async def at_the_broker() -> bool:
-        return bool(await desk.orders_of(made))
-
-    await eventually(at_the_broker)
-    # New connections' lists forget the order; only a read that asks the broker's servers has it.
-    await desk.control.fault("list_empty_after_reconnect", n=100)
-    await desk.control.fault("dropped")
-
-    async def list_was_empty() -> bool:
-        return (await desk.control.fault_hits()).get("list_empty_after_reconnect", 0) >= 2
-
-    await eventually(list_was_empty, timeout=60)
-    await desk.at(made, Stage.PLACED)
-    await desk.control.clear()
-    await desk.control.fault("release_fills")
-    await desk.end(made, OrderStatus.EXECUTED)
-    await desk.one_order_each([made])
-
-
-async def test_answer__never_executed__refunded_once_absence_is_proven(desk: Desk) -> None:
-    before = await desk.alice.balance(desk.alice.usdt)
-    await desk.control.fault("silence")
-    made = await desk.deposit()
-    row = await desk.end(made, OrderStatus.FAILED)
-    assert row.reason is Reason.PROVEN_ABSENT
-    assert await desk.orders_of(made) == []
-    assert await desk.alice.balance(desk.alice.usdt) == before
 
 
 async def test_placement__executed_long_after_its_time_out__one_order(desk: Desk) -> None:

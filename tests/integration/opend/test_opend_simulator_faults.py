@@ -363,6 +363,7 @@ async def test_subscription__second_set_of_accounts__replaces_the_first(rig: Rig
         ("fault", {"name": "nonsense"}, "cannot be armed"),
         ("fault", {"name": "late_fill", "order_id": "5"}, "no order with"),
         ("fault", {"name": "frozen", "colour": 1}, "colour"),
+        ("fault", {"name": "force_status", "order_id": "5", "status": "ODD"}, "no order with"),
         ("set_price", {"code": "AAPL", "price": "abc"}, "Invalid"),
         ("set_price", {"code": "NOPE", "price": "1"}, "Unknown stock"),
         ("set_market", {"state": "ajar"}, "ajar"),
@@ -405,3 +406,78 @@ async def test_limits__sixteenth_placement__refused_and_counted() -> None:
         assert [await refreshed() for _ in range(11)] == [True] * 10 + [False]
         assert (await rig.ask("order_list_query"))[0] == OK
         await eventually(refreshed, timeout=20, interval=0.3)
+
+
+async def test_push_twice__the_same_is_heard_again(rig: Rig) -> None:
+    await rig.control.fault("push_twice", n=2)
+    order_id = await rig.placed()
+    await rig.until(lambda: rig.pushed(order_id) == ["SUBMITTED"] * 2 + ["FILLED_ALL"] * 2)
+
+
+async def test_push_swapped__older_state_after_the_newer(rig: Rig) -> None:
+    await rig.control.fault("push_swapped")
+    order_id = await rig.placed()
+    await rig.until(lambda: rig.pushed(order_id) == ["FILLED_ALL", "SUBMITTED"])
+    assert [p["dealt_qty"] for p in rig.pushes] == [10.0, 0.0]
+
+
+async def test_push_late__tells_what_was_when_it_was_made(rig: Rig) -> None:
+    await rig.control.fault("push_late", seconds=0.4)
+    order_id = await rig.placed()
+    await rig.until(lambda: rig.pushed(order_id) == ["FILLED_ALL", "SUBMITTED"])
+
+
+@pytest.mark.parametrize("status", ["SUBMIT_FAILED", "FAILED", "DISABLED", "DELETED"])
+async def test_force_status__working_order__ends_and_cannot_be_changed(
+    rig: Rig, status: str
+) -> None:
+    order_id = await rig.placed(price=180)
+    await rig.until(lambda: rig.pushed(order_id) == ["SUBMITTED"])
+    await rig.control.fault("force_status", order_id=order_id, status=status)
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == [status])
+    assert (await rig.modify(order_id, "CANCEL"))[0] == ERROR
+    with pytest.raises(ControlError, match="ended"):
+        await rig.control.fault("force_status", order_id=order_id, status="SUBMITTED")
+
+
+async def test_force_status__timeout__fills_nothing_until_it_works_again(rig: Rig) -> None:
+    order_id = await rig.placed(price=180)
+    await rig.until(lambda: rig.pushed(order_id) == ["SUBMITTED"])
+    await rig.control.fault("force_status", order_id=order_id, status="TIMEOUT")
+    await rig.control.set_price("AAPL", Decimal(170))
+    assert (await rig.order(order_id)).status == "TIMEOUT"
+    await rig.control.fault("force_status", order_id=order_id, status="SUBMITTED")
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == ["FILLED_ALL"])
+
+
+async def test_cancel_lost__accepted__and_goes_on_working(rig: Rig) -> None:
+    order_id = await rig.placed(price=180)
+    await rig.control.fault("cancel_lost")
+    assert (await rig.modify(order_id, "CANCEL"))[0] == OK
+    assert (await rig.modify(order_id, "CANCEL"))[0] == OK
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == ["CANCELLED_ALL"])
+    assert await rig.control.fault_hits() == {"cancel_lost": 1}
+
+
+@pytest.mark.parametrize(("quantity", "end"), [(None, "FILLED_ALL"), (4, "CANCELLED_PART")])
+async def test_fill_overtakes_cancel__accepted__yet_it_fills(
+    rig: Rig, quantity: int | None, end: str
+) -> None:
+    order_id = await rig.placed(price=180)
+    await rig.control.fault("fill_overtakes_cancel", quantity=quantity)
+    assert (await rig.modify(order_id, "CANCEL"))[0] == OK
+    await rig.until(lambda: rig.pushed(order_id)[-1:] == [end])
+    assert (await rig.order(order_id)).filled == (quantity or 10)
+
+
+async def test_answer_garbled__executed__client_cannot_read_it(rig: Rig) -> None:
+    await rig.control.fault("answer_garbled")
+    code, sentence = await rig.place()
+    assert (code, "check sha error" in sentence) == (ERROR, True)
+    assert len(await rig.control.orders()) == 1
+
+
+async def test_ret_type__time_out__is_told_as_the_vendor_does(rig: Rig) -> None:
+    await rig.control.fault("busy_after_execution", ret_type=-100, message="timeout")
+    assert (await rig.place())[0] == ERROR
+    assert len(await rig.control.orders()) == 1
