@@ -209,6 +209,8 @@ class ControlPort:
         matcher = self._venue.matcher
         if name == "dropped":
             return {"dropped": self._gateway.drop_all()}
+        if name == "send_kept":
+            return {"sent": self._gateway.send_kept()}
         if name == "release_fills":
             self._faults.switch("hold_fills", False)
             matcher.release()

@@ -88,6 +88,7 @@ force_status               its status becomes `status` (TIMEOUT,       that stat
                            SUBMITTED, SUBMIT_FAILED, FAILED,
                            DISABLED or DELETED), as if the exchange,
                            or somebody in the app, had done it
+send_kept                  executes and answers what `kept` kept
 release_fills              ends hold_fills and lets partial_fill       fills go on
                            orders go on
 =========================  ==========================================  =========================
@@ -113,6 +114,7 @@ REQUEST_FAULTS = frozenset(
         "answer_then_cut",
         "delay",
         "late_execution",
+        "kept",
         "answer_garbled",
         "answer_without_id",
         "answer_twice",
@@ -124,7 +126,15 @@ PUSH_FAULTS = frozenset({"push_twice", "push_swapped", "push_late"})
 LIST_FAULTS = frozenset({"list_empty_after_reconnect"})
 SWITCHES = frozenset({"frozen", "refuse", "no_push", "hold_fills", "stale_list", "logged_out"})
 ACTIONS = frozenset(
-    {"dropped", "late_fill", "over_fill", "fill_cancelled", "force_status", "release_fills"}
+    {
+        "dropped",
+        "late_fill",
+        "over_fill",
+        "fill_cancelled",
+        "force_status",
+        "send_kept",
+        "release_fills",
+    }
 )
 ARMED = REQUEST_FAULTS | ORDER_FAULTS | CANCEL_FAULTS | PUSH_FAULTS | LIST_FAULTS
 ALL = ARMED | SWITCHES | ACTIONS

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from simulators.opend import log, protocol, quotes, schema, trade, wire
 from simulators.opend.errors import BadFrame, Rejected
@@ -37,6 +38,7 @@ class Gateway:
         self.venue = Venue(options, publish=self.publish)
         self.faults = self.venue.faults
         self._pushes = Pushes(self.faults)
+        self._kept: list[Callable[[], None]] = []
         self.limits = RateLimiter(options.limits, options.limits_scale, time.monotonic)
         self.trade = trade.TradeDesk(self.venue, self.limits, options.unlock_password)
         self.quotes = quotes.QuoteDesk(self.venue, self.limits)
@@ -91,6 +93,13 @@ class Gateway:
         for link in list(self.links):
             link.cut()
         return len(self.links)
+
+    def send_kept(self) -> int:
+        """Executes what the fault `kept` holds; how many requests that were."""
+        kept, self._kept = self._kept, []
+        for send in kept:
+            send()
+        return len(kept)
 
     def thaw(self) -> None:
         """Sends what waited while frozen; what was received meanwhile is served by itself."""
@@ -165,6 +174,8 @@ class Gateway:
             case "late_execution":
                 later = asyncio.get_running_loop().call_later
                 later(fault.seconds, lambda: self._answer(link, frame, execute()))
+            case "kept":
+                self._kept.append(lambda: self._answer(link, frame, execute()))
             case _:
                 self._answer_faulty(link, frame, execute(), fault)
 

@@ -52,6 +52,31 @@ async def test_fill__after_the_refund__is_the_houses_and_holds_the_symbol(
     await _held_until_flattened(desk, position)
 
 
+async def test_placement__executed_after_its_absence_was_proven__is_the_houses(
+    house_desk: Desk,
+) -> None:
+    """The one thing two reads of the book cannot exclude: OpenD kept it, and sends it later."""
+    desk = house_desk
+    await desk.control.fault("kept")
+    made = await desk.deposit()
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert row.reason is Reason.PROVEN_ABSENT
+    assert await desk.orders_of(made) == []
+    assert await desk.control.fault("send_kept") == {"sent": 1}
+
+    async def executed() -> str:
+        found = await desk.orders_of(made)
+        return found[0].id if found and found[0].filled == 2 else ""
+
+    order_id = await eventually(executed)
+    await _in_our_book(desk, order_id, filled=2)
+    position = await _booked(desk)
+    assert (position.cause, position.quantity, position.symbol) == ("LATE_FILL", 2, SYMBOL)
+    assert position.broker_order_id == order_id
+    await desk.one_order_each([made])
+    await _held_until_flattened(desk, position)
+
+
 @pytest.mark.parametrize(("side", "excess"), [(Side.BUY, 1), (Side.SELL, -1)])
 async def test_over_fill__more_than_was_asked__is_the_houses_and_holds_the_symbol(
     house_desk: Desk, side: Side, excess: int
