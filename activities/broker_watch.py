@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.broker_silence import BrokerSilence
 from activities.clock import utc_now
 from activities.order_news import OrderNews
 from activities.ports import WatchProblem
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 LIST_CALL, HISTORY_CALL = "order_list", "history_order_list"
 """Names of the account's windows for refreshing reads, shared by all workers."""
-SOURCE = "broker"
+SOURCE, CONTROL = "broker", "trading control (broker)"
 _BEAT_SECONDS = 1.0
 _DOWN_PAUSE_SECONDS = 0.5
 # A read that takes long is repeated less often, so that reading never fills the link.
@@ -46,7 +47,10 @@ _TOLD_AGAIN = timedelta(minutes=2)
 
 
 class BrokerWatchActivities:
-    """query_window: refreshing reads of one kind, seconds, gap, as the broker allows an account."""
+    """query_window: refreshing reads of one kind, seconds, gap, as the broker allows an account.
+
+    silent_seconds: without a read of the book for so long, all trading is held; 0 = never.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class BrokerWatchActivities:
         gateway: WorkflowGateway,
         query_window: tuple[int, float, float],
         report: WatchProblem,
+        silent_seconds: float = 0.0,
     ) -> None:
         self._broker = broker
         self._store = store
@@ -63,6 +68,7 @@ class BrokerWatchActivities:
         self._gateway = gateway
         self._query_window = query_window
         self._report = report
+        self._silent_seconds = silent_seconds
 
     @activity.defn(name="watch_broker")
     async def watch_broker(self, message: WatchBrokerInput) -> None:
@@ -75,6 +81,7 @@ class BrokerWatchActivities:
             asyncio.create_task(watch.keep_telling()),
             asyncio.create_task(watch.keep_reading()),
             asyncio.create_task(self._beat(watch)),
+            asyncio.create_task(self._hold_when_silent(watch)),
             asyncio.create_task(activity.wait_for_worker_shutdown()),
         ]
         try:
@@ -98,6 +105,17 @@ class BrokerWatchActivities:
                 told = problem
             if watch.stuck_seconds > _STUCK_SECONDS:
                 raise ApplicationError("the watch does not move", type="WatchStuck")
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _hold_when_silent(self, watch: BrokerWatch) -> None:
+        silence = BrokerSilence(self._gateway, self._silent_seconds)
+        while True:
+            try:
+                await silence.saw(watch.reading_problem)
+            except SourceUnavailable as down:
+                self._report(CONTROL, str(down))
+            else:
+                self._report(CONTROL, "")
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _tell_workflow(self, problem: str) -> bool:
@@ -141,6 +159,11 @@ class BrokerWatch:
     def problem(self) -> str:
         """What is wrong; empty when the broker, the store and Temporal answer."""
         return self._problem["reading"] or self._problem["telling"]
+
+    @property
+    def reading_problem(self) -> str:
+        """Why the book was not read last; empty when it was."""
+        return self._problem["reading"]
 
     @property
     def progress(self) -> dict[str, Any]:

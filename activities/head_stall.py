@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from activities.breaker import Breaker
 from activities.ports import WatchProblem
 from models.control import HoldCommand, HoldKind
 from models.requests import BlockRef
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 STALL_HOLD = "chain-stalled"
 SOURCE = "chain heads"
-# The hold may be another watcher's, which cannot lift it any more.
-_LOOK_AGAIN_SECONDS = 60.0
 
 
 class HeadStall:
@@ -34,14 +33,12 @@ class HeadStall:
         report: WatchProblem,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._gateway = gateway
+        self._breaker = Breaker(gateway, STALL_HOLD, clock)
         self._limit = limit_seconds
         self._report = report
         self._clock = clock
         self._head: BlockRef | None = None
         self._since = clock()
-        self._held = False
-        self._looked: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -64,24 +61,18 @@ class HeadStall:
 
     async def _standing(self) -> None:
         self._report(SOURCE, f"no new block for {self._limit:g} s: trading is held")
-        if not self._held:
-            self._held = await self._gateway.set_hold(self._hold())
+        await self._breaker.trip(self._hold())
 
     async def _moving(self) -> None:
         self._report(SOURCE, "")
-        now = self._clock()
-        due = self._looked is None or now - self._looked >= _LOOK_AGAIN_SECONDS
-        if not self._limit or not (self._held or due):
-            return
-        if self._held or await self._gateway.is_held(STALL_HOLD):
-            await self._gateway.lift_hold(self._hold())
-        self._held, self._looked = False, now
+        if self._limit:
+            await self._breaker.clear(self._hold())
 
     def _hold(self) -> HoldCommand:
         return HoldCommand(
             key=STALL_HOLD,
             kind=HoldKind.BREAKER,
-            reason=f"no new block of the chain for {self._limit:g} s",
+            reason=f"no new block of the chain for {self._limit:g} s; the next one lifts this",
             who="chain watch",
         )
 

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from temporalio import activity
 
-from activities.backing import seen_backing
 from activities.beating import beating
 from activities.clock import utc_now
+from activities.equations import seen_equations
+from activities.freezing import Freezing
 from activities.observations import (
-    BOOK_STALE,
     HOUSE,
     HOUSE_STALE,
     ITEM_REFUSED,
     ITEM_STUCK,
-    MONEY,
     NO_WORKFLOW,
     ORDERS,
-    OWED,
-    POSITION,
-    RATIO_UNREAD,
     ROW,
     due_words,
     house_key,
@@ -35,19 +31,14 @@ from activities.reconcile_view import ReconcileReader, View, busy
 from models.assets import AssetBook, UnknownAsset
 from models.cases import FOREIGN, Case, HouseDue, house_due, house_missing
 from models.chain import RejectionKind
-from models.columns import naive_utc
-from models.control import HoldCommand, HoldKind
+from models.control import FailureLimit, HoldCommand, HoldKind
 from models.drafts import Observation
 from models.errors import Conflict
 from models.invariants import (
     ended_once,
-    left_over,
-    money_holds,
     orders_claimed,
-    position_gap,
 )
 from models.messages import ReconcileResult
-from models.money import units_burned
 from models.order import TERMINAL_STATUSES, Stage
 from models.records import Finding, HousePosition, ItemState
 from models.requests import OrderRequest, VaultStatus, order_workflow_id
@@ -59,7 +50,7 @@ if TYPE_CHECKING:
 
 _NUDGED = frozenset({NO_WORKFLOW})
 _ALARMED = "alarmed"
-_BOOK_AGE = timedelta(minutes=1)
+_NEVER = FailureLimit()
 _WAITING = frozenset({ItemState.PENDING, ItemState.SENT})
 
 
@@ -85,6 +76,7 @@ class ReconcileActivities:
         report: ReconcileReport,
         *,
         stuck_after: timedelta = timedelta(minutes=2),
+        failures: FailureLimit = _NEVER,
     ) -> None:
         self._reader = reader
         self._store = store
@@ -92,6 +84,7 @@ class ReconcileActivities:
         self._assets = assets
         self._report = report
         self._stuck_after = stuck_after
+        self._freezing = Freezing(store, gateway, failures)
 
     @activity.defn(name="reconcile")
     async def reconcile(self) -> ReconcileResult:
@@ -113,12 +106,13 @@ class ReconcileActivities:
             *(Observation(f"stale:{house_key(one)}", HOUSE_STALE, due_words(one)) for one in stale),
             *self._rows(view),
             *self._items(view),
-            *self._equations(view),
+            *seen_equations(view),
         ]
         standing = await self._store.findings.observe(run, seen)
         started = await self._start([missing[f.key] for f in standing if f.key in missing])
         booked = await self._book([due[f.key] for f in standing if f.key in due])
-        await self._hold(view, standing)
+        houses = await self._hold(view, standing)
+        await self._freezing.apply(view, standing, utc_now(), houses)
         alarms = await self._alarm(standing)
         self._report.finished(Counter(finding.kind for finding in standing))
         return ReconcileResult(
@@ -207,33 +201,6 @@ class ReconcileActivities:
             elif item.state in _WAITING and utc_now() - item.updated_at > self._stuck_after:
                 yield Observation(f"item:{about}", ITEM_STUCK, f"since {item.updated_at}")
 
-    def _equations(self, view: View) -> Iterable[Observation]:
-        """Invariants 2 and 3, as far as what is in flight leaves them decidable."""
-        for violation in money_holds(view.books, view.open):
-            yield observed(MONEY, violation)
-        if view.books.owed:
-            detail = f"{view.books.owed} USDT units are owed, {view.books.free} are free"
-            yield Observation("owed:vault", OWED, detail)
-        stale = view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE
-        if stale:
-            detail = f"the broker's book was last read at {view.book_read_at}"
-            yield Observation("book:stale", BOOK_STALE, detail)
-        for symbol, problem in view.unread.items():
-            yield Observation(f"ratio:{symbol}", RATIO_UNREAD, problem)
-        yield from seen_backing(view.backing, book_stale=stale)
-        for symbol, supply in view.supply.items():
-            if view.positions is None:
-                return
-            ratio = view.ratios.get(symbol)
-            if ratio is None:
-                continue
-            held = view.positions.get(symbol, 0)
-            gap = position_gap(symbol, view.cases, supply, held, view.house, ratio)
-            unsure = units_burned(view.unsure.get(symbol, 0), ratio)
-            if not -unsure <= gap <= unsure + left_over(ratio):
-                detail = f"the broker holds {gap} token units more than tokens and fills explain"
-                yield Observation(f"position:{symbol}", POSITION, detail)
-
     # --- what is done -----------------------------------------------------------------------------
 
     async def _start(self, requests: Sequence[OrderRequest]) -> int:
@@ -263,7 +230,7 @@ class ReconcileActivities:
                 self._report.alarm(HOUSE, house_key(one), str(error))
         return booked
 
-    async def _hold(self, view: View, standing: Sequence[Finding]) -> None:
+    async def _hold(self, view: View, standing: Sequence[Finding]) -> frozenset[str]:
         """Hold each symbol that the house owns something of, or whose orders are not ours."""
         reasons = {
             f"house:{row.symbol}": (row.symbol, "fills that no request may claim: flatten or adopt")
@@ -282,6 +249,7 @@ class ReconcileActivities:
                         key=key, kind=HoldKind.HOUSE, reason=reason, who="reconcile", symbol=symbol
                     )
                 )
+        return frozenset(symbol for symbol, _ in reasons.values())
 
     async def _alarm(self, standing: Sequence[Finding]) -> int:
         fresh = [f for f in standing if f.kind not in _NUDGED and f.handled != _ALARMED]

@@ -1,5 +1,6 @@
 """Settings of what trades: the chain, the broker, and how an order lives."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, NamedTuple, Self
 
@@ -17,6 +18,7 @@ from bronco.sections import Address, Bps, Port, Seconds, Section, from_json, lis
 from models.assets import Asset, AssetBook
 from models.chain import DEV_CHAIN_IDS
 from models.confirmations import ConfirmationPolicy
+from models.control import FailureLimit
 from models.messages import OrderPolicy
 
 _HEAD_STALL_SECONDS = 180.0
@@ -167,6 +169,11 @@ class BrokerSettings(Section):
     connect_timeout_seconds: Seconds = Field(10.0, description="seconds to connect and log in")
     call_timeout_seconds: Seconds = Field(15.0, description="seconds for one call")
     poll_seconds: Seconds = Field(5.0, description="seconds between bulk reads of the order book")
+    silent_seconds: float = Field(
+        30.0,
+        ge=0,
+        description="no read of the book for so long holds all trading, seconds; 0 = never",
+    )
     # Windows of one account: https://openapi.futunn.com/futu-api-doc/en/trade/place-order.html
     place_limit: PositiveInt = Field(15, description="orders placed per window")
     place_window_seconds: Seconds = Field(30.0, description="seconds")
@@ -245,9 +252,22 @@ class OrderSettings(Section):
         3600.0,
         description="nothing is placed or left working this long before a share split, seconds",
     )
+    breaker_failures: int = Field(
+        10,
+        ge=0,
+        description="so many orders failed by broker or system hold all trading; 0 = never",
+    )
+    breaker_window_seconds: Seconds = Field(
+        600.0, description="within so many seconds; it opens again when they have passed"
+    )
     approval_lifetime_seconds: PositiveInt = Field(
         259_200, description="how long an approver's signature counts at least, seconds"
     )
+
+    @property
+    def failures(self) -> FailureLimit:
+        """When failing orders hold trading."""
+        return FailureLimit(self.breaker_failures, timedelta(seconds=self.breaker_window_seconds))
 
     @property
     def policy(self) -> OrderPolicy:

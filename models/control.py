@@ -1,6 +1,8 @@
 """Holds: why trading is not open, and for what."""
 
+from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +15,13 @@ class HoldKind(StrEnum):
     MANUAL = "MANUAL"
     BREAKER = "BREAKER"
     HOUSE = "HOUSE"
+
+
+class FailureLimit(NamedTuple):
+    """So many failed orders within a window hold all trading. most 0: never."""
+
+    most: int = 0
+    window: timedelta = timedelta(minutes=10)
 
 
 class Hold(BaseModel):

@@ -206,7 +206,14 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         splitting=_splitting(clients),
         supplies=_supplies(clients),
     )
-    return ReconcileActivities(reader, clients.store, clients.gateway, assets, ReconcileLog())
+    return ReconcileActivities(
+        reader,
+        clients.store,
+        clients.gateway,
+        assets,
+        ReconcileLog(),
+        failures=clients.settings.orders.failures,
+    )
 
 
 def _watch(clients: Clients, broker: BrokerClient) -> Worker:
@@ -227,6 +234,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         clients.gateway,
         settings.broker.query_window,
         SourceReport(),
+        settings.broker.silent_seconds,
     )
     # A frozen worker keeps what its open polls were handed: one poll, one task at most.
     return _worker(

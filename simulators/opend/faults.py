@@ -25,6 +25,8 @@ delay                      executed at once, answered after            PacketErr
                            `seconds`                                   seconds > 12, else OK
 late_execution             executed and answered after `seconds`       as delay, but look-ups
                                                                        find nothing until then
+kept                       neither executed nor answered until the     PacketErr.Timeout
+                           action send_kept
 =========================  ==========================================  =========================
 
 Orders: the next `n` accepted orders.

@@ -66,6 +66,8 @@ QUICK: dict[str, str] = {
     "BRONCO_BROKER_PLACE_GAP_SECONDS": "0",
     "BRONCO_BROKER_CHANGE_LIMIT": "10000",
     "BRONCO_BROKER_QUERY_LIMIT": "10000",
+    # Tests make orders fail one after the other.
+    "BRONCO_ORDERS_BREAKER_FAILURES": "0",
 }
 # Same reason for the limits; a price that stands still makes every amount exact.
 STILL = ("--no-limits", "--price-interval", "0")

@@ -21,7 +21,7 @@ from clients.shares import ShareReader
 from clients.splits import SplitReader
 from models.assets import Asset, AssetBook
 from models.broker import BrokerOrder, BrokerStatus, Position
-from models.control import HoldCommand
+from models.control import ControlState, FailureLimit, HoldCommand
 from models.drafts import ClaimDraft, ClaimKind, Headroom
 from models.errors import SourceUnavailable
 from models.messages import ReconcileResult
@@ -30,9 +30,11 @@ from models.requests import VaultRequest, order_workflow_id, remark_of
 from tests.builders import read_at
 from tests.integration.settlement.rig import Rig
 from tests.waiting import eventually
+from workflows.holds import hold_of
 
 SYMBOL = "US.AAPL"
 PRICE = Decimal(190)
+NEVER = FailureLimit()
 ROOM = Headroom(payout=10**30, cash=Decimal(10**12), shares=10**6)
 
 
@@ -54,10 +56,15 @@ class HeardGateway(WorkflowGateway):
     def __init__(self, client: Client, settlement_id: str) -> None:
         super().__init__(client, settlement_id)
         self.holds: list[HoldCommand] = []
+        self.lifted: list[HoldCommand] = []
         self.wakes = 0
 
     async def set_hold(self, hold: HoldCommand) -> bool:
         self.holds.append(hold)
+        return True
+
+    async def lift_hold(self, hold: HoldCommand) -> bool:
+        self.lifted.append(hold)
         return True
 
     async def wake_settlement(self) -> bool:
@@ -86,7 +93,13 @@ class Noted:
 class Office:
     """The rig's vault and store, one reconciler, and shorthand for what orders leave behind."""
 
-    def __init__(self, rig: Rig, *others: Asset, watched: bool = False) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        *others: Asset,
+        watched: bool = False,
+        failures: FailureLimit = NEVER,
+    ) -> None:
         """watched: whether a supply monitor is set."""
         self.rig = rig
         self.store = rig.store
@@ -94,6 +107,7 @@ class Office:
         self.gateway = HeardGateway(rig.client, rig.workflow_id)
         self.report = Noted()
         self.book_is_read = True
+        self._version = 0
         chain = rig.desk.chain
         asset = Asset(symbol=SYMBOL, token=chain.shares["AAPL"], feed=chain.feeds["AAPL"])
         assets = AssetBook(assets=(*others, asset))
@@ -117,6 +131,7 @@ class Office:
             assets,
             self.report,
             stuck_after=timedelta(milliseconds=200),
+            failures=failures,
         )
 
     async def run(self, attempt: int = 1) -> ReconcileResult:
@@ -126,6 +141,18 @@ class Office:
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, attempt=attempt)
         return await self._run(environment)
+
+    async def take_holds(self) -> None:
+        """What the control workflow would have written of the holds asked for so far."""
+        lifted = {hold.key for hold in self.gateway.lifted}
+        asked = {hold.key: hold_of(hold, "") for hold in self.gateway.holds}
+        self._version += 1
+        state = ControlState(
+            paused=False,
+            version=int(datetime.now(UTC).timestamp()) + self._version,
+            holds=tuple(hold for key, hold in asked.items() if key not in lifted),
+        )
+        assert await self.store.holds.record(state, datetime.now(UTC))
 
     async def book_read(self, begun_at: datetime) -> None:
         await self.store.book.record_snapshot(read_at(begun_at))
