@@ -1,6 +1,7 @@
 """Settings of what trades: the chain, the broker, and how an order lives."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import (
@@ -163,6 +164,11 @@ class BrokerSettings(Section):
     )
     unlock_password_md5: SecretStr | None = Field(
         None, description="MD5 of the trading password, REAL only (secret)"
+    )
+    rsa_key: Path | None = Field(
+        None,
+        description="file with OpenD's private RSA key (1024 bits, PKCS#1), readable by us alone; "
+        "what is said is encrypted then",
     )
     connect_timeout_seconds: Seconds = Field(10.0, description="seconds to connect and log in")
     call_timeout_seconds: Seconds = Field(15.0, description="seconds for one call")

@@ -39,7 +39,7 @@ class BrokerClient(BrokerLinks):
     """One account at the broker. Safe to share between the tasks of one event loop.
 
     Every method raises SourceUnavailable when OpenD could not be asked; an empty answer always is
-    an answer.
+    an answer. Making one raises ConfigurationError where a setting or a key does not fit.
     """
 
     def __init__(
@@ -47,10 +47,9 @@ class BrokerClient(BrokerLinks):
         settings: "BrokerSettings",
         *,
         log_home: Path,
-        rsa_key: Path | None = None,
         on_link: LinkListener = lambda _link, _up: None,
     ) -> None:
-        super().__init__(settings, log_home=log_home, rsa_key=rsa_key, on_link=on_link)
+        super().__init__(settings, log_home=log_home, on_link=on_link)
         self._quotes: dict[str, tuple[float, Quote]] = {}
         self._quoting = asyncio.Lock()
         self._funds = Shared(self._read_funds)

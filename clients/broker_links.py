@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clients import futu_calls
 from clients.futu_calls import TradeCalls
+from clients.futu_keys import checked_rsa_key
 from clients.futu_link import Link, LinkOptions
 from clients.futu_maps import BROKER
 from clients.futu_open import Access, ContextOpener, TradeOpener
@@ -39,7 +40,6 @@ class BrokerLinks:
         settings: "BrokerSettings",
         *,
         log_home: Path,
-        rsa_key: Path | None = None,
         on_link: LinkListener = lambda _link, _up: None,
     ) -> None:
         secret = settings.unlock_password_md5
@@ -49,7 +49,7 @@ class BrokerLinks:
             environment=settings.environment.value,
             call_timeout=settings.call_timeout_seconds,
             log_home=log_home,
-            rsa_key=rsa_key,
+            rsa_key=checked_rsa_key(settings.rsa_key) if settings.rsa_key else None,
             unlock_md5=secret.get_secret_value() if secret is not None else "",
         )
         self._bound = settings.call_timeout_seconds + _GRACE_SECONDS

@@ -42,6 +42,13 @@ class ContextOpener:
         self._vendor: Vendor | None = None
 
     @property
+    def hint(self) -> str:
+        """What a log-in that OpenD leaves unanswered may be about: it never says so itself."""
+        if self._access.rsa_key is None:
+            return "does it want an RSA key, see BRONCO_BROKER_RSA_KEY?"
+        return "has it the RSA key of BRONCO_BROKER_RSA_KEY?"
+
+    @property
     def vendor(self) -> Vendor:
         """futu-api, imported at first use."""
         if self._vendor is None:
@@ -63,7 +70,8 @@ class ContextOpener:
         """
         context.__init__(**self._arguments(self.vendor))
         if context.status != self.vendor.futu.ContextStatus.READY:
-            raise SourceUnavailable(BROKER, "connecting", "OpenD refused to log the connection in")
+            problem = f"OpenD refused to log the connection in ({self.hint})"
+            raise SourceUnavailable(BROKER, "connecting", problem)
         context.set_sync_query_connect_timeout(_BETWEEN_STATES_SECONDS)
         # 12 s unless set, and no public setter; the lane has a bound of its own.
         context._query_timeout = self._access.call_timeout

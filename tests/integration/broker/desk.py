@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from Crypto.PublicKey import RSA
 
 from bronco.processes import free_port
 from bronco.trading import BrokerSettings
@@ -81,6 +82,13 @@ async def raises(kind: type[E], doing: Awaitable[Any]) -> tuple[E, float]:
     with pytest.raises(kind) as caught:
         await doing
     return caught.value, time.monotonic() - began
+
+
+def rsa_key(path: Path, bits: int = 1024) -> Path:
+    """A new key as OpenD wants it."""
+    path.touch(mode=0o600)
+    path.write_bytes(RSA.generate(bits).export_key("PEM", pkcs=1))
+    return path
 
 
 @asynccontextmanager

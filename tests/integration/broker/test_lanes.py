@@ -66,6 +66,8 @@ async def test_open__connect_raises_at_once__the_thread_ends(log_home: Path, add
 class Stage:
     """Connections that come up at once and are lost when the test says so."""
 
+    hint = ""
+
     def __init__(self) -> None:
         self.ups: list[float] = []
         self.lose: Callable[[], None] = lambda: None
