@@ -162,8 +162,17 @@ class BrokerSettings(Section):
     environment: TradingEnvironment = Field(
         TradingEnvironment.SIMULATE, description="SIMULATE (paper) or REAL"
     )
-    unlock_password_md5: SecretStr | None = Field(
-        None, description="MD5 of the trading password, REAL only (secret)"
+    real_trading: str = Field(
+        "",
+        description="REAL only, in words: yes-<account id>, real money is traded on that account",
+    )
+    unlock_file: Path | None = Field(
+        None,
+        description="REAL only: sealed trading password, readable by us alone; "
+        "see bronco broker --help",
+    )
+    unlock_password_file: Path | None = Field(
+        None, description="REAL only: file with the password of unlock_file, readable by us alone"
     )
     rsa_key: Path | None = Field(
         None,

@@ -40,6 +40,7 @@ class BrokerClient(BrokerLinks):
 
     Every method raises SourceUnavailable when OpenD could not be asked; an empty answer always is
     an answer. Making one raises ConfigurationError where a setting or a key does not fit.
+    reads_only: it never places, so that REAL needs nothing that unlocks trading.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class BrokerClient(BrokerLinks):
         settings: "BrokerSettings",
         *,
         log_home: Path,
+        reads_only: bool = False,
         on_link: LinkListener = lambda _link, _up: None,
     ) -> None:
-        super().__init__(settings, log_home=log_home, on_link=on_link)
+        super().__init__(settings, log_home=log_home, reads_only=reads_only, on_link=on_link)
         self._quotes: dict[str, tuple[float, Quote]] = {}
         self._quoting = asyncio.Lock()
         self._funds = Shared(self._read_funds)

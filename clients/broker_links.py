@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clients import futu_calls
+from clients.broker_access import access_of
 from clients.futu_calls import TradeCalls
-from clients.futu_keys import checked_rsa_key
 from clients.futu_link import Link, LinkOptions
 from clients.futu_maps import BROKER
-from clients.futu_open import Access, ContextOpener, TradeOpener
+from clients.futu_open import ContextOpener, TradeOpener
 from clients.futu_vendor import load
 from models.broker import BrokerOrder
 from models.errors import SourceUnavailable
@@ -40,18 +40,10 @@ class BrokerLinks:
         settings: "BrokerSettings",
         *,
         log_home: Path,
+        reads_only: bool = False,
         on_link: LinkListener = lambda _link, _up: None,
     ) -> None:
-        secret = settings.unlock_password_md5
-        self._access = Access(
-            port=settings.port,
-            account_id=settings.account_id,
-            environment=settings.environment.value,
-            call_timeout=settings.call_timeout_seconds,
-            log_home=log_home,
-            rsa_key=checked_rsa_key(settings.rsa_key) if settings.rsa_key else None,
-            unlock_md5=secret.get_secret_value() if secret is not None else "",
-        )
+        self._access = access_of(settings, log_home, reads_only=reads_only)
         self._bound = settings.call_timeout_seconds + _GRACE_SECONDS
         self._connect_timeout = settings.connect_timeout_seconds
         self._listeners: list[OrderListener] = []
@@ -67,7 +59,8 @@ class BrokerLinks:
         self._place = Link("place", options, self._open_place, _trade_probe, on_link)
         self._control = Link("control", options, self._open_control, _trade_probe, on_link)
         self._quote = Link("quote", options, self._open_quote, _quote_probe, on_link)
-        self._links = (self._place, self._control, self._quote)
+        reading = (self._control, self._quote)
+        self._links = reading if reads_only else (self._place, *reading)
 
     async def start(self) -> None:
         """Begin to connect, and give it the connect timeout; a broker that is down is no error.
