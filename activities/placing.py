@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.after_move import AfterMove
 from activities.beating import beating
 from activities.clock import utc_now
 from activities.guards import Ready
@@ -69,8 +70,10 @@ class PlacingActivities:
         place_window: tuple[int, float, float],
         send_window: timedelta,
         line_per_owner: int,
+        fence: timedelta = timedelta(minutes=1),
     ) -> None:
         self._guards = guards
+        self._after_move = AfterMove(broker, store, fence)
         self._queueing = Queueing(guards, broker, flags, place_window, line_per_owner)
         self._broker = broker
         self._store = store
@@ -96,6 +99,8 @@ class PlacingActivities:
 
     async def _place(self, message: PlaceOrderInput) -> PlaceOrderResult:
         remark = remark_of(message.request.request_id, message.attempt)
+        if open_ones := await self._after_move.unresolved(remark):
+            return _waiting(PlaceOutcome.SOURCE_DOWN, open_ones, _DOWN_RETRY_SECONDS)
         checked = await self._queueing.turn(message, remark)
         if isinstance(checked, PlaceOrderResult):
             return checked
@@ -178,6 +183,8 @@ class PlacingActivities:
             gone = await self._gone(message, ready)
             if gone is not None:
                 return await self._withheld(message, remark, gone)
+            if open_ones := await self._after_move.unresolved(remark):
+                raise SourceUnavailable("broker", f"placing {remark}", open_ones)
             order = await self._hand_over(ticket, send_by)
         except PlacementUnknown as unknown:
             # Stays registered in flight, so that a pause names it.

@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from bronco.sections import Address, Bps, Port, Seconds, Section, from_json, listed
+from bronco.sections import Address, Bps, HostPort, Port, Seconds, Section, from_json, listed
 from models.assets import Asset, AssetBook
 from models.chain import DEV_CHAIN_IDS
 from models.confirmations import ConfirmationPolicy
@@ -158,6 +158,14 @@ class BrokerSettings(Section):
 
     host: str = Field("127.0.0.1", description="where OpenD listens")
     port: Port = Field(11111, description="its API port")
+    standby: Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (),
+        description="further OpenDs of the same account, host:port, commas between them; the next "
+        "one that answers is used when the one in use is lost",
+    )
+    failover_seconds: Seconds = Field(
+        30.0, description="seconds without all links until the next OpenD is used"
+    )
     account_id: int = Field(0, ge=0, description="trading account; 0 = the only one there is")
     environment: TradingEnvironment = Field(
         TradingEnvironment.SIMULATE, description="SIMULATE (paper) or REAL"

@@ -113,7 +113,7 @@ class BrokerClient(BrokerLinks):
         """
         doing = "reading the book"
         lane, calls = self._control.lane(doing), self._trade(doing)
-        number, connected_at = self.connection, self.connected_at
+        number, connected_at = self.connection, self.nothing_before
         begun_at = datetime.now(UTC)
         past = since or begun_at - LOOK_BACK
         book = await lane.call(

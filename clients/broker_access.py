@@ -23,6 +23,9 @@ def access_of(settings: "BrokerSettings", log_home: Path, *, reads_only: bool) -
     Raises:
         ConfigurationError: names the setting that is missing or does not fit.
     """
+    if settings.standby and not settings.account_id:
+        problem = "is missing: several OpenDs are taken for one only where the account is named"
+        raise ConfigurationError("BRONCO_BROKER_ACCOUNT_ID", problem)
     unlock = None
     if settings.environment.value == _REAL:
         _must_be_meant(settings)

@@ -210,8 +210,10 @@ def load(log_home: Path, rsa_key: Path | None) -> Vendor:
 
 def drop(context: Any) -> None:
     """Close a context in whatever state it is, and end the threads that wait for it."""
-    context.close()
     dial = getattr(context, "_net_mgr", None)
+    if dial is not None:
+        dial.forget_unsent(getattr(context, "_conn_id", 0))
+    context.close()
     if dial is not None:
         dial.give_up()
     executor = getattr(context, "_callback_executor", None)
