@@ -170,6 +170,8 @@ def _holds(clients: Clients) -> Worker:
 def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     orders, windows = clients.settings.orders, clients.settings.broker
     fence = timedelta(seconds=orders.unknown_fence_seconds)
+    # What the client adds to its bound, and Redis.
+    answer = timedelta(seconds=windows.call_timeout_seconds + 5)
     placing = PlacingActivities(
         guards(clients, broker),
         broker,
@@ -179,9 +181,12 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
         send_window=timedelta(seconds=orders.send_window_seconds),
         line_per_owner=orders.line_per_owner,
         fence=fence,
+        answer=answer,
     )
     resolving = ResolvingActivities(clients.store, fence=fence)
-    cancelling = BrokerActivities(broker, clients.store, clients.flags, windows.change_window)
+    cancelling = BrokerActivities(
+        broker, clients.store, clients.flags, windows.change_window, answer=answer
+    )
     return [
         _worker(clients, QUEUE_PLACE, _of(placing)),
         _worker(

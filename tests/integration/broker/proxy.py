@@ -19,6 +19,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
+        self.delay = 0.0
+        self._odd = False
 
     @property
     def where(self) -> str:
@@ -53,6 +55,10 @@ class Proxy:
         return task
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await self._join(reader, writer)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._thawed.wait()
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
@@ -74,6 +80,10 @@ class Proxy:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
                 await self._thawed.wait()
+                # The way is longer, every other time.
+                self._odd = not self._odd
+                if self.delay and self._odd:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
 
