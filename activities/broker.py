@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.rows import show
+from activities.turns import SEND_SECONDS, Turns
 from models.drafts import AuditDraft
 from models.errors import NotFound, RateLimited, SourceUnavailable
 from models.messages import CancelOrderInput, CancelOrderResult
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 CHANGE_CALL = "change"
 """Name of the account's window for changes and cancels, shared by all workers."""
+_PATIENCE_SECONDS = 2.0
 
 
 class BrokerActivities:
@@ -34,11 +37,14 @@ class BrokerActivities:
         store: Store,
         flags: Flags,
         change_window: tuple[int, float, float],
+        *,
+        answer: timedelta = timedelta(seconds=20),
     ) -> None:
         self._broker = broker
         self._store = store
         self._flags = flags
         self._change_window = change_window
+        self._longest = SEND_SECONDS + answer.total_seconds()
 
     @activity.defn(name="cancel_order")
     async def cancel_order(self, message: CancelOrderInput) -> CancelOrderResult:
@@ -50,9 +56,8 @@ class BrokerActivities:
         known = await self._store.book.by_order_id(message.broker_order_id)
         if known is not None and known.dead:
             return CancelOrderResult(accepted=True, detail=f"it was {known.status.value} already")
-        await self._take_slot()
         try:
-            await self._broker.cancel(message.broker_order_id)
+            await self._in_turn(message.broker_order_id)
         except NotFound as missing:
             # Not proof of anything: lists are read from a cache. The book and its poller decide.
             return CancelOrderResult(accepted=False, detail=str(missing))
@@ -61,13 +66,22 @@ class BrokerActivities:
         await self._record(message)
         return CancelOrderResult(accepted=True, detail="the broker took the cancel")
 
-    async def _take_slot(self) -> None:
-        limit, window, gap = self._change_window
+    async def _in_turn(self, order_id: str) -> None:
+        """Cancel in a slot of the window, and in its turn. Raises as BrokerClient.cancel."""
+        slot, account = uuid.uuid4().hex, self._broker.account
+        await self._take_slot(slot)
+        _, window, gap = self._change_window
+        turns = Turns(self._flags, account, CHANGE_CALL, window, gap, self._longest)
+        async with turns.held(slot, _PATIENCE_SECONDS):
+            await self._broker.cancel(order_id)
+
+    async def _take_slot(self, slot: str) -> None:
+        limit, window, _ = self._change_window
         account, wait = self._broker.account, 0.0
         # An order that cannot be cancelled goes on filling, so this does not fail closed: a cancel
         # too many is refused by OpenD and comes back as RateLimited.
         with suppress(SourceUnavailable):
-            wait = await self._flags.take_slot(account, CHANGE_CALL, limit, window, gap)
+            wait = await self._flags.take_slot(account, CHANGE_CALL, limit, window, 0.0, slot)
         if wait > 0:
             raise _later(RateLimited("cancel_order", wait))
 

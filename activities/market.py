@@ -17,7 +17,8 @@ def quote_trip(
     says what somebody paid once, not what anybody pays now.
     """
     if quote.state is MarketState.HALTED:
-        return Trip(Guard.HALT, f"{asset.symbol} is halted or suspended at the broker")
+        words = f"{asset.symbol} is halted or suspended at the broker, or it does not say"
+        return Trip(Guard.HALT, words)
     return (
         _incomplete(quote)
         or _spread(quote, spread_bps)

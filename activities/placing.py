@@ -8,19 +8,21 @@ that something may be at the broker, and only the broker's book can say what.
 
 from __future__ import annotations
 
-import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities.after_move import AfterMove
 from activities.beating import beating
 from activities.clock import utc_now
 from activities.guards import Ready
 from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
-from models.broker import BrokerOrder, OrderTicket
+from activities.turns import SEND_SECONDS, Turns
+from models.broker import OrderTicket
 from models.control import Refusal
 from models.drafts import ClaimDraft, ClaimKind
 from models.errors import (
@@ -69,13 +71,17 @@ class PlacingActivities:
         place_window: tuple[int, float, float],
         send_window: timedelta,
         line_per_owner: int,
+        fence: timedelta = timedelta(minutes=1),
+        answer: timedelta = timedelta(seconds=20),
     ) -> None:
         self._guards = guards
+        self._after_move = AfterMove(broker, store, fence)
         self._queueing = Queueing(guards, broker, flags, place_window, line_per_owner)
         self._broker = broker
         self._store = store
         self._flags = flags
-        self._place_window = place_window
+        _, *self._times = place_window
+        self._times.append(SEND_SECONDS + answer.total_seconds())
         self._send_window = send_window
 
     @activity.defn(name="place_order")
@@ -96,6 +102,8 @@ class PlacingActivities:
 
     async def _place(self, message: PlaceOrderInput) -> PlaceOrderResult:
         remark = remark_of(message.request.request_id, message.attempt)
+        if open_ones := await self._after_move.unresolved(remark):
+            return _waiting(PlaceOutcome.SOURCE_DOWN, open_ones, _DOWN_RETRY_SECONDS)
         checked = await self._queueing.turn(message, remark)
         if isinstance(checked, PlaceOrderResult):
             return checked
@@ -139,14 +147,8 @@ class PlacingActivities:
         await self._not_begun(draft.remark)
         return _waiting(PlaceOutcome.NO_HEADROOM, claim.detail, _DOWN_RETRY_SECONDS)
 
-    async def _use_slot(self, remark: str) -> None:
-        """The slot counts from now: the claim before may have stood in line."""
-        _, window, gap = self._place_window
-        account = self._broker.account
-        wait = await self._flags.use_slot(account, PLACE_CALL, remark, window, gap)
-        while wait > 0:
-            await asyncio.sleep(wait)
-            wait = await self._flags.use_slot(account, PLACE_CALL, remark, window, gap)
+    def _turns(self) -> Turns:
+        return Turns(self._flags, self._broker.account, PLACE_CALL, *self._times)
 
     async def _drop_slot(self, remark: str) -> None:
         """Nothing was sent; a slot that cannot be given back is wasted, and no more."""
@@ -174,11 +176,15 @@ class PlacingActivities:
             price=ready.plan.price,
         )
         try:
-            await self._use_slot(remark)
-            gone = await self._gone(message, ready)
-            if gone is not None:
-                return await self._withheld(message, remark, gone)
-            order = await self._hand_over(ticket, send_by)
+            # The slot counts from now: the claim before may have stood in line.
+            async with self._turns().held(remark) as turn_ends:
+                gone = await self._gone(message, ready)
+                if gone is not None:
+                    return await self._withheld(message, remark, gone)
+                if open_ones := await self._after_move.unresolved(remark):
+                    raise SourceUnavailable("broker", f"placing {remark}", open_ones)
+                left = min((send_by - utc_now()).total_seconds(), turn_ends - time.monotonic())
+                order = await self._broker.place(ticket, left)
         except PlacementUnknown as unknown:
             # Stays registered in flight, so that a pause names it.
             return PlaceOrderResult(outcome=PlaceOutcome.RESOLVE, detail=str(unknown))
@@ -201,14 +207,6 @@ class PlacingActivities:
             price=ready.plan.price,
             attempt_used=True,
         )
-
-    async def _hand_over(self, ticket: OrderTicket, send_by: datetime) -> BrokerOrder:
-        """Send it. Raises as BrokerClient.place."""
-        try:
-            return await self._broker.place(ticket, (send_by - utc_now()).total_seconds())
-        finally:
-            with suppress(SourceUnavailable):
-                await self._flags.keep_slot(self._broker.account, PLACE_CALL, ticket.remark)
 
     async def _gone(self, message: PlaceOrderInput, ready: Ready) -> PlaceOrderResult | None:
         """Why the request may not be traded any more; None also when it was read just now."""

@@ -51,6 +51,18 @@ ENDPOINT_TRUSTED = Gauge(
     ("endpoint", "reason"),
     registry=REGISTRY,
 )
+BROKER_ENDPOINT_UP = Gauge(
+    "bronco_broker_endpoint_up",
+    "1 while this OpenD answers and is logged in; of the one in use, while all links to it are up.",
+    ("endpoint",),
+    registry=REGISTRY,
+)
+BROKER_ENDPOINT_USED = Gauge(
+    "bronco_broker_endpoint_in_use",
+    "1 for the OpenD that this process trades through.",
+    ("endpoint",),
+    registry=REGISTRY,
+)
 CHAIN_BACKLOG = Gauge(
     "bronco_chain_backlog",
     "Requests in the vault that the watcher has not looked at yet.",

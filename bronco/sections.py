@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
+_LAST_PORT = 65535
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -46,6 +47,13 @@ def _address(value: str) -> str:
     return value
 
 
+def _host_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or ":" in host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        raise ValueError("write host:port, e.g. 10.0.0.7:11111")
+    return value
+
+
 def _sha256(value: str) -> str:
     if not _SHA256.match(value):
         raise ValueError("write the SHA-256 of each key as 64 lower-case hex digits, never the key")
@@ -59,8 +67,9 @@ def _lines(path: Path | None) -> list[str]:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
 KeyHash = Annotated[str, AfterValidator(_sha256)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
 Bps = Annotated[int, Field(gt=0, lt=10_000)]
 

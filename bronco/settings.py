@@ -24,7 +24,7 @@ from bronco.sections import (
     TemporalSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
-from bronco.trading import BrokerSettings, ChainSettings, OrderSettings
+from bronco.trading import BrokerSettings, ChainSettings, OrderSettings, TradingEnvironment
 from models.errors import ConfigurationError
 
 PREFIX = "BRONCO_"
@@ -60,7 +60,15 @@ class Settings(BaseModel):
         values = environment() if environ is None else environ
         _refuse_unknown(values)
         sections = {name: load_section(kind, values) for name, kind in section_types()}
-        return cls(**sections)
+        settings = cls(**sections)
+        settings._refuse_play_money()
+        return settings
+
+    def _refuse_play_money(self) -> None:
+        """Tokens of a dev chain cost nothing: they must not buy shares for real money."""
+        if self.broker.environment is TradingEnvironment.REAL and self.chain.is_dev:
+            problem = f"REAL does not go together with the dev chain {self.chain.id}"
+            raise ConfigurationError(variable("broker", "environment"), problem)
 
     def secrets(self) -> list[str]:
         """Every secret value in clear, for the redaction of logs."""

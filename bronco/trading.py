@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import (
@@ -14,7 +15,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from bronco.sections import Address, Bps, Port, Seconds, Section, from_json, listed
+from bronco.sections import Address, Bps, HostPort, Port, Seconds, Section, from_json, listed
 from models.assets import Asset, AssetBook
 from models.chain import DEV_CHAIN_IDS
 from models.confirmations import ConfirmationPolicy
@@ -159,12 +160,34 @@ class BrokerSettings(Section):
 
     host: str = Field("127.0.0.1", description="where OpenD listens")
     port: Port = Field(11111, description="its API port")
+    standby: Annotated[tuple[HostPort, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (),
+        description="further OpenDs of the same account, host:port, commas between them; the next "
+        "one that answers is used when the one in use is lost",
+    )
+    failover_seconds: Seconds = Field(
+        30.0, description="seconds without all links until the next OpenD is used"
+    )
     account_id: int = Field(0, ge=0, description="trading account; 0 = the only one there is")
     environment: TradingEnvironment = Field(
         TradingEnvironment.SIMULATE, description="SIMULATE (paper) or REAL"
     )
-    unlock_password_md5: SecretStr | None = Field(
-        None, description="MD5 of the trading password, REAL only (secret)"
+    real_trading: str = Field(
+        "",
+        description="REAL only, in words: yes-<account id>, real money is traded on that account",
+    )
+    unlock_file: Path | None = Field(
+        None,
+        description="REAL only: sealed trading password, readable by us alone; "
+        "see bronco broker --help",
+    )
+    unlock_password_file: Path | None = Field(
+        None, description="REAL only: file with the password of unlock_file, readable by us alone"
+    )
+    rsa_key: Path | None = Field(
+        None,
+        description="file with OpenD's private RSA key (1024 bits, PKCS#1), readable by us alone; "
+        "what is said is encrypted then",
     )
     connect_timeout_seconds: Seconds = Field(10.0, description="seconds to connect and log in")
     call_timeout_seconds: Seconds = Field(15.0, description="seconds for one call")

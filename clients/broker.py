@@ -39,7 +39,8 @@ class BrokerClient(BrokerLinks):
     """One account at the broker. Safe to share between the tasks of one event loop.
 
     Every method raises SourceUnavailable when OpenD could not be asked; an empty answer always is
-    an answer.
+    an answer. Making one raises ConfigurationError where a setting or a key does not fit.
+    reads_only: it never places, so that REAL needs nothing that unlocks trading.
     """
 
     def __init__(
@@ -47,10 +48,10 @@ class BrokerClient(BrokerLinks):
         settings: "BrokerSettings",
         *,
         log_home: Path,
-        rsa_key: Path | None = None,
+        reads_only: bool = False,
         on_link: LinkListener = lambda _link, _up: None,
     ) -> None:
-        super().__init__(settings, log_home=log_home, rsa_key=rsa_key, on_link=on_link)
+        super().__init__(settings, log_home=log_home, reads_only=reads_only, on_link=on_link)
         self._quotes: dict[str, tuple[float, Quote]] = {}
         self._quoting = asyncio.Lock()
         self._funds = Shared(self._read_funds)
@@ -112,7 +113,7 @@ class BrokerClient(BrokerLinks):
         """
         doing = "reading the book"
         lane, calls = self._control.lane(doing), self._trade(doing)
-        number, connected_at = self.connection, self.connected_at
+        number, connected_at = self.connection, self.nothing_before
         begun_at = datetime.now(UTC)
         past = since or begun_at - LOOK_BACK
         book = await lane.call(

@@ -114,15 +114,20 @@ return 0
 """
 )
 
-# KEYS: the slots by member, when the newest was used.  ARGV: member, window us, gap us.
-# The slot counts from now on. Answers 0, else the microseconds until the gap is kept.
+# KEYS: the slots by member, when the newest was used, whose turn it is.
+# ARGV: member, window us, gap us, turn ms (0 = no turn is kept).
+# The slot counts from now on, and nobody else uses one until the turn is over. Answers 0, else the
+# microseconds until the gap is kept, or to look again.
 USE_SLOT = (
     CLOCK
     + """
 local window, gap = tonumber(ARGV[2]), tonumber(ARGV[3])
+local turn = redis.call('GET', KEYS[3])
+if turn and turn ~= ARGV[1] then return math.max(gap, 2000) end
 local last = tonumber(redis.call('GET', KEYS[2]) or '0')
 local now = math.max(now_us(), last)
 if last + gap > now then return last + gap - now end
+if tonumber(ARGV[4]) > 0 then redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[4]) end
 local kept = string.format('%.0f', math.ceil((window + gap) / 1000) + 1000)
 redis.call('SET', KEYS[2], string.format('%.0f', now), 'PX', kept)
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
@@ -131,14 +136,37 @@ return 0
 """
 )
 
-# KEYS: the slots by member.  ARGV: member.  The slot counts from now on, if it is there.
+# Whoever has the turn: its call is over, and the gap to the next one begins.
+_END_TURN = """
+if redis.call('GET', KEYS[3]) == ARGV[1] then
+  redis.call('DEL', KEYS[3])
+  local kept = redis.call('PTTL', KEYS[2])
+  if ARGV[2] == 'called' and kept > 0 then
+    local last = math.max(now_us(), tonumber(redis.call('GET', KEYS[2]) or '0'))
+    redis.call('SET', KEYS[2], string.format('%.0f', last), 'PX', kept)
+  end
+end
+"""
+
+# KEYS: the slots by member, when the newest was used, whose turn it is.  ARGV: member, "called".
+# The slot counts from now on, if it is there; its turn is over.
 KEEP_SLOT = (
     CLOCK
+    + _END_TURN
     + """
 local since = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not since then return 0 end
 local now = string.format('%.0f', math.max(tonumber(since), now_us()))
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 return 1
+"""
+)
+
+# KEYS: as above.  ARGV: member, "not called".  The slot is free again, and the turn.
+DROP_SLOT = (
+    CLOCK
+    + _END_TURN
+    + """
+return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 )

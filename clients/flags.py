@@ -10,7 +10,15 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from clients.flag_scripts import BEGIN, IN_FLIGHT, KEEP_SLOT, SLOT, STATE, USE_SLOT
+from clients.flag_scripts import (
+    BEGIN,
+    DROP_SLOT,
+    IN_FLIGHT,
+    KEEP_SLOT,
+    SLOT,
+    STATE,
+    USE_SLOT,
+)
 from clients.line import PlacingLine
 from clients.redis_calls import asked, run
 from models.control import ControlState, Hold, InFlight, Permit, Refusal
@@ -57,6 +65,7 @@ class Flags:
         self._slot = self._redis.register_script(SLOT)
         self._use_slot = self._redis.register_script(USE_SLOT)
         self._keep_slot = self._redis.register_script(KEEP_SLOT)
+        self._drop_slot = self._redis.register_script(DROP_SLOT)
         self._lines: dict[str, PlacingLine] = {}
 
     async def now(self) -> float:
@@ -159,25 +168,34 @@ class Flags:
         return int(wait) / 1e6
 
     async def use_slot(
-        self, account: str, call: str, member: str, window_seconds: float, gap_seconds: float
+        self,
+        account: str,
+        call: str,
+        member: str,
+        window_seconds: float,
+        gap_seconds: float,
+        turn_seconds: float = 0.0,
     ) -> float:
-        """Make a slot count from now, when the call goes out: 0.0, else seconds to keep the gap.
+        """Make a slot count from now, when the call goes out: 0.0, else seconds until to ask again.
+
+        The gap is kept to the use before, and with turn_seconds to its end: nobody else uses a slot
+        of this window until this one is kept or dropped, or the turn has lasted so long.
 
         What lies between taking and sending (a claim, a line to stand in) moves no call into
         another window than the one it is counted in.
         """
-        key = _slots(account, call)
         times = [_microseconds(window_seconds), _microseconds(gap_seconds)]
-        wait = await run("using a slot", self._use_slot, [key, f"{key}:used"], [member, *times])
+        arguments: list[str | int] = [member, *times, _milliseconds(turn_seconds)]
+        wait = await run("using a slot", self._use_slot, _turn(account, call), arguments)
         return int(wait) / 1e6
 
     async def keep_slot(self, account: str, call: str, member: str) -> None:
-        """Make a used slot count from now, when the call is over.
+        """Make a used slot count from now, when the call is over, and so is its turn.
 
         The broker counted it somewhere between its use and its answer. A window that is measured
         from the answer holds no more calls than the broker's, however long each was on its way.
         """
-        await run("keeping a slot", self._keep_slot, [_slots(account, call)], [member])
+        await run("keeping a slot", self._keep_slot, _turn(account, call), [member, "called"])
 
     def line(self, account: str, call: str) -> PlacingLine:
         """Who is next for this window."""
@@ -187,8 +205,8 @@ class Flags:
         return self._lines[key]
 
     async def drop_slot(self, account: str, call: str, member: str) -> None:
-        """Give back a slot whose call was not made."""
-        await asked("dropping a slot", self._redis.zrem(_slots(account, call), member))
+        """Give back a slot whose call was not made, and its turn."""
+        await run("dropping a slot", self._drop_slot, _turn(account, call), [member, "not called"])
 
     async def ping(self) -> None:
         """Prove that Redis answers."""
@@ -226,6 +244,11 @@ def _refusal(kind: str, details: Sequence[str]) -> Refusal:
 
 def _slots(account: str, call: str) -> str:
     return f"{_PREFIX}slots:{account}:{call}"
+
+
+def _turn(account: str, call: str) -> list[str]:
+    key = _slots(account, call)
+    return [key, f"{key}:used", f"{key}:turn"]
 
 
 def _milliseconds(seconds: float) -> int:

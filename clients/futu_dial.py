@@ -1,5 +1,10 @@
 """A way out of the vendor's connect, in which its constructor may otherwise wait for ever."""
 
+import fcntl
+import socket
+import struct
+import termios
+from contextlib import suppress
 from typing import Any
 
 
@@ -23,6 +28,20 @@ class Dial:
         code, info = self._manager.connect(*where, **how)
         self._waiting = info
         return code, info
+
+    def forget_unsent(self, number: int) -> None:
+        """Before close(): what OpenD's machine has not taken yet is never delivered.
+
+        A closed socket goes on sending for minutes; an order would arrive when the network is back,
+        when nobody waits for it any more. https://man7.org/linux/man-pages/man7/tcp.7.html
+        (SIOCOUTQ), https://man7.org/linux/man-pages/man7/socket.7.html (SO_LINGER).
+        """
+        # The socket may be closed by now, and then has nothing.
+        with suppress(AttributeError, OSError, ValueError):
+            sock = self._manager._get_conn(number).sock
+            (left,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
+            if left:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def give_up(self) -> None:
         """Let whoever still waits go on, as if the connection had failed. After close() only."""

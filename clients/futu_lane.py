@@ -19,6 +19,10 @@ T = TypeVar("T")
 class Opener(Protocol):
     """Makes a context in steps: it may hang inside `connect`, and must be closable meanwhile."""
 
+    @property
+    def hint(self) -> str:
+        """What a log-in that was not answered may be about."""
+
     def create(self, on_lost: Callable[[], None]) -> Any:
         """The bare object, not initialised."""
 
@@ -68,6 +72,7 @@ class Lane:
         except TimeoutError:
             self.retire()
             problem = f"OpenD did not log this connection in within {seconds:g} s"
+            problem += f" ({self._opener.hint})"
             raise SourceUnavailable(BROKER, "connecting", problem) from None
         except BaseException:
             self.retire()

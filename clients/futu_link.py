@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,16 @@ from models.errors import ConfigurationError, RetryableError, SourceUnavailable
 _log = structlog.get_logger(__name__)
 # Unlocking is limited to 10 tries in 30 s, so a broken OpenD is not asked more often than this.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_THREAD_END_SECONDS = 5.0
+Listener = Callable[[bool, datetime], None]
+
+
+class Refused(SourceUnavailable):
+    """Nobody listens there: whatever did is gone, and all that was sent to it."""
+
+
+def _nobody(_heard: bool, _at: datetime) -> None:
+    return
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,11 @@ class LinkOptions:
 
 
 class Link:
-    """Keeps one lane open for as long as it runs; whoever needs it while it is down is told so."""
+    """Keeps one lane open for as long as it runs; whoever needs it while it is down is told so.
+
+    on_look: told of every look at OpenD, whether it answered (or refused the connection) and when
+    that look began.
+    """
 
     def __init__(
         self,
@@ -42,6 +56,7 @@ class Link:
         opener: Callable[[str], Opener],
         probe: Callable[[Any], None],
         on_change: Callable[[str, bool], None],
+        on_look: Listener = _nobody,
     ) -> None:
         self.name = name
         self.number = 0
@@ -50,7 +65,9 @@ class Link:
         self._opener = opener
         self._probe = probe
         self._on_change = on_change
+        self._on_look = on_look
         self._lane: Lane | None = None
+        self._newest: Lane | None = None
         self._up = asyncio.Event()
         self._problem = "not started"
         self._replaced = False
@@ -60,6 +77,11 @@ class Link:
     def up(self) -> bool:
         """Whether OpenD has logged the link in and answered the last probe."""
         return self._up.is_set()
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it connects no more, since a setting is wrong."""
+        return self._task is not None and self._task.done()
 
     def start(self) -> None:
         """Begin to connect; this goes on until `close`."""
@@ -74,6 +96,24 @@ class Link:
         except TimeoutError:
             return False
         return True
+
+    async def move(self, host: str, port: int) -> None:
+        """Go on at another OpenD, once nothing is sent to this one any more."""
+        await self.close()
+        await self._buried()
+        self._options = replace(self._options, host=host, port=port)
+        self.start()
+
+    async def _buried(self) -> None:
+        """The last lane's thread is at its end: only a live one can still hand something over."""
+        if self._newest is None:
+            return
+        try:
+            async with asyncio.timeout(_THREAD_END_SECONDS):
+                await self._newest.ended.wait()
+        except TimeoutError:
+            # Its context is closed all the same, and sends nothing.
+            _log.warning("broker_thread_stuck", link=self.name)
 
     async def close(self) -> None:
         """Stop connecting, close what is open."""
@@ -132,8 +172,24 @@ class Link:
         return replaced
 
     async def _connect(self) -> Lane:
-        options, began = self._options, datetime.now(UTC)
-        lane = Lane(self.name, self._opener(await self._reach()))
+        began = datetime.now(UTC)
+        try:
+            lane = await self._log_in()
+        except RetryableError as error:
+            self._on_look(isinstance(error, Refused), began)
+            raise
+        self._on_look(True, began)
+        self._lane, self.connected_at = lane, began
+        self.number = max(self.number + 1, time.time_ns() // 1000)
+        self._problem = ""
+        self._up.set()
+        self._on_change(self.name, True)
+        _log.info("broker_link_up", link=self.name, connection=self.number)
+        return lane
+
+    async def _log_in(self) -> Lane:
+        options = self._options
+        lane = self._newest = Lane(self.name, self._opener(await self._reach()))
         # Past this point whatever goes wrong must also close the lane.
         await lane.open(options.connect_timeout)
         try:
@@ -141,12 +197,6 @@ class Link:
         except BaseException:
             lane.retire()
             raise
-        self._lane, self.connected_at = lane, began
-        self.number = max(self.number + 1, time.time_ns() // 1000)
-        self._problem = ""
-        self._up.set()
-        self._on_change(self.name, True)
-        _log.info("broker_link_up", link=self.name, connection=self.number)
         return lane
 
     async def _reach(self) -> str:
@@ -161,7 +211,8 @@ class Link:
         except (OSError, TimeoutError) as error:
             where = f"{options.host}:{options.port}"
             problem = f"nothing answers at {where} ({error or 'timeout'})"
-            raise SourceUnavailable(BROKER, "connecting", problem) from error
+            kind = Refused if isinstance(error, ConnectionRefusedError) else SourceUnavailable
+            raise kind(BROKER, "connecting", problem) from error
 
     async def _guard(self, lane: Lane) -> None:
         while not lane.lost.is_set():
@@ -174,17 +225,21 @@ class Link:
                     await self._check(lane)
 
     async def _check(self, lane: Lane) -> None:
+        began = datetime.now(UTC)
         try:
             await lane.call("asking for its state", self._probe, self._options.call_timeout)
         except RetryableError as error:
             self._note(str(error))
             lane.retire()
+        else:
+            self._on_look(True, began)
 
     async def _abandon(self, problem: str) -> None:
         lane, self._lane = self._lane, None
         self._up.clear()
         if lane is None:
             return
+        self._on_look(False, datetime.now(UTC))
         self._on_change(self.name, False)
         self._note(problem)
         lane.retire()

@@ -84,8 +84,11 @@ SIDES: Mapping[str, Side] = {
 # Regular hours only: paper trading queues what comes outside them.
 # https://openapi.futunn.com/futu-api-doc/en/quote/quote.html (MarketState)
 OPEN_STATES = frozenset({"MORNING", "AFTERNOON"})
-# https://openapi.futunn.com/futu-api-doc/en/quote/quote.html (SecurityStatus)
-TRADED_STATUSES = frozenset({"N/A", "NORMAL"})
+# https://openapi.futunn.com/futu-api-doc/en/quote/quote.html (SecurityStatus). "N/A" is what the
+# client writes where OpenD left the status out, said "unknown", or said one that this client is too
+# old to know (quote_query.py and FtEnum.to_string2 of 10.11.7108): any of them may be a halt. US
+# stocks that trade are NORMAL: https://open.futunn.com/zh-cn/api/quote/push/data-format (US.AAPL).
+TRADED_STATUSES = frozenset({"NORMAL"})
 
 
 def query_failure(call: str, reply: Reply | None, text: str) -> BroncoError:

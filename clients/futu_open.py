@@ -8,11 +8,11 @@ from typing import Any
 import structlog
 
 from clients.futu_calls import TradeCalls
-from clients.futu_maps import BROKER, FAILED, SUCCEEDED, order_of
-from clients.futu_texts import Refusal, refusal_of
+from clients.futu_maps import BROKER, SUCCEEDED, order_of
 from clients.futu_vendor import Notes, Vendor, load, order_pushes
+from clients.unlocking import Unlock
 from models.broker import BrokerOrder
-from models.errors import ConfigurationError, SourceUnavailable
+from models.errors import SourceUnavailable
 
 _log = structlog.get_logger(__name__)
 # The link has no reconnect to wait for: only the moment between two states is waited out.
@@ -22,7 +22,7 @@ _SUBSCRIBED_WITHIN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Access:
-    """How OpenD is entered. unlock_md5: of the trading password, REAL only, never logged."""
+    """How OpenD is entered. unlock: REAL only; None = trading stays locked."""
 
     port: int
     account_id: int
@@ -30,7 +30,7 @@ class Access:
     call_timeout: float
     log_home: Path
     rsa_key: Path | None = None
-    unlock_md5: str = ""
+    unlock: Unlock | None = None
 
 
 class ContextOpener:
@@ -40,6 +40,13 @@ class ContextOpener:
         self._address = address
         self._access = access
         self._vendor: Vendor | None = None
+
+    @property
+    def hint(self) -> str:
+        """What a log-in that OpenD leaves unanswered may be about: it never says so itself."""
+        if self._access.rsa_key is None:
+            return "does it want an RSA key, see BRONCO_BROKER_RSA_KEY?"
+        return "has it the RSA key of BRONCO_BROKER_RSA_KEY?"
 
     @property
     def vendor(self) -> Vendor:
@@ -63,7 +70,8 @@ class ContextOpener:
         """
         context.__init__(**self._arguments(self.vendor))
         if context.status != self.vendor.futu.ContextStatus.READY:
-            raise SourceUnavailable(BROKER, "connecting", "OpenD refused to log the connection in")
+            problem = f"OpenD refused to log the connection in ({self.hint})"
+            raise SourceUnavailable(BROKER, "connecting", problem)
         context.set_sync_query_connect_timeout(_BETWEEN_STATES_SECONDS)
         # 12 s unless set, and no public setter; the lane has a bound of its own.
         context._query_timeout = self._access.call_timeout
@@ -104,8 +112,8 @@ class TradeOpener(ContextOpener):
         account_id = self._account(context)
         if self._on_order is not None:
             self._listen(context, account_id)
-        if self._access.unlock_md5 and self._access.environment == "REAL":
-            self._unlock(context)
+        if self._access.unlock is not None:
+            self._access.unlock.show(context)
         self._on_calls(TradeCalls(self.vendor, account_id, self._access.environment))
 
     def _kind(self, vendor: Vendor) -> Any:
@@ -135,21 +143,6 @@ class TradeOpener(ContextOpener):
         order = order_of(row)
         if order is not None and self._on_order is not None:
             self._on_order(order)
-
-    def _unlock(self, context: Any) -> None:
-        context.notes.begin(None)
-        code, text = context.unlock_trade(password_md5=self._access.unlock_md5)
-        if code == SUCCEEDED:
-            return
-        reply = context.notes.replies.get("Trd_UnlockTrade")
-        if reply is not None and reply.ret_type == FAILED and _is_no(reply.text):
-            raise ConfigurationError("BRONCO_BROKER_UNLOCK_PASSWORD_MD5", f"OpenD says {text}")
-        raise SourceUnavailable(BROKER, "unlocking trading", str(text))
-
-
-def _is_no(text: str) -> bool:
-    # Any text about unlocking is about the password here.
-    return refusal_of(text) in (None, Refusal.ANSWER, Refusal.LOCKED)
 
 
 def _chosen(wanted: int, offered: Sequence[int], environment: str) -> int:

@@ -190,7 +190,8 @@ class Vendor(NamedTuple):
 def load(log_home: Path, rsa_key: Path | None) -> Vendor:
     """Import futu-api, its log under `log_home`. Takes seconds the first time: not on the loop.
 
-    The first caller's log_home counts for the process; so does rsa_key (the vendor keeps one).
+    The first caller's log_home counts for the process, the last caller's rsa_key does: the vendor
+    keeps one for all connections.
 
     Raises:
         ConfigurationError: the package cannot be imported here.
@@ -200,15 +201,19 @@ def load(log_home: Path, rsa_key: Path | None) -> Vendor:
             _import(log_home)
         futu = importlib.import_module("futu")
         futu.SysConfig.set_all_thread_daemon(True)
-        if rsa_key is not None and str(rsa_key) != futu.SysConfig.INIT_RSA_FILE:
-            futu.SysConfig.set_init_rsa_file(str(rsa_key))
+        key_file = str(rsa_key or "")
+        if key_file != futu.SysConfig.INIT_RSA_FILE:
+            # With a file set the vendor encrypts the log-in of every connection, asked to or not.
+            futu.SysConfig.set_init_rsa_file(key_file)
     return Vendor(futu, _leashed(futu.OpenSecTradeContext), _leashed(futu.OpenQuoteContext))
 
 
 def drop(context: Any) -> None:
     """Close a context in whatever state it is, and end the threads that wait for it."""
-    context.close()
     dial = getattr(context, "_net_mgr", None)
+    if dial is not None:
+        dial.forget_unsent(getattr(context, "_conn_id", 0))
+    context.close()
     if dial is not None:
         dial.give_up()
     executor = getattr(context, "_callback_executor", None)

@@ -125,7 +125,9 @@ class BookSnapshot(BaseModel):
     """Every order of the account, asked in one go.
 
     begun_at/ended_at: UTC. connection: number of the logged-in connection that answered; a new one
-    after each reconnect. complete: order list with refreshed cache and history both answered.
+    after each reconnect. connected_at: nothing sent before it can still be on its way: when that
+    connection was begun, or earlier where another OpenD may hold something from before it.
+    complete: order list with refreshed cache and history both answered.
     since: where the history began; LOOK_BACK before begun_at unless told.
     """
 

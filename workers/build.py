@@ -169,6 +169,9 @@ def _holds(clients: Clients) -> Worker:
 
 def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     orders, windows = clients.settings.orders, clients.settings.broker
+    fence = timedelta(seconds=orders.unknown_fence_seconds)
+    # What the client adds to its bound, and Redis.
+    answer = timedelta(seconds=windows.call_timeout_seconds + 5)
     placing = PlacingActivities(
         guards(clients, broker),
         broker,
@@ -177,11 +180,13 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
         place_window=windows.place_window,
         send_window=timedelta(seconds=orders.send_window_seconds),
         line_per_owner=orders.line_per_owner,
+        fence=fence,
+        answer=answer,
     )
-    resolving = ResolvingActivities(
-        clients.store, fence=timedelta(seconds=orders.unknown_fence_seconds)
+    resolving = ResolvingActivities(clients.store, fence=fence)
+    cancelling = BrokerActivities(
+        broker, clients.store, clients.flags, windows.change_window, answer=answer
     )
-    cancelling = BrokerActivities(broker, clients.store, clients.flags, windows.change_window)
     return [
         _worker(clients, QUEUE_PLACE, _of(placing)),
         _worker(

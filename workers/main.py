@@ -83,7 +83,9 @@ async def _broker(
 ) -> BrokerClient | None:
     if set(roles) == {Role.ORDERS}:
         return None
-    broker = BrokerClient(settings.broker, log_home=state)
+    # Who never places does not need what unlocks real trading either.
+    reads_only = not {Role.BROKER, Role.ALL} & set(roles)
+    broker = BrokerClient(settings.broker, log_home=state, reads_only=reads_only)
     leaving.push_async_callback(broker.close)
     await broker.start()
     return broker

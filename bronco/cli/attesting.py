@@ -138,7 +138,8 @@ def _position(symbol: str, given: int | None) -> "SharesOf":
         logs.configure(load_section(LogSettings), [])
         from clients.broker import BrokerClient
 
-        broker = BrokerClient(load_section(BrokerSettings), log_home=Path(".bronco"))
+        settings = load_section(BrokerSettings)
+        broker = BrokerClient(settings, log_home=Path(".bronco"), reads_only=True)
         await broker.start()
         try:
             held = await broker.positions()

@@ -99,8 +99,8 @@ def new_keystore(
     from clients.keystore import create_keystore
     from clients.private import write_private
 
-    account = account_of(_asked("Private key (hex)")) if import_key else new_account()
-    password = _password(password_file)
+    account = account_of(asked("Private key (hex)")) if import_key else new_account()
+    password = file_password(password_file)
     write_private(file, create_keystore(account.key.hex(), password), "keystore file")
     write(str(account.address))
 
@@ -142,15 +142,17 @@ async def _status(where: "SignerSettings") -> "SignerStatus":
         await signer.close()
 
 
-def _password(file: Path | None) -> str:
+def file_password(file: Path | None) -> str:
+    """The password in a file, which is made where absent; without a file it is asked for."""
     from clients.private import new_secret, read_secret_line, write_private
 
     if file is None:
-        return _asked("Password", twice=True)
+        return asked("Password", twice=True)
     if not file.exists():
         write_private(file, new_secret() + "\n", "password file")
     return read_secret_line(file, "password file")
 
 
-def _asked(what: str, *, twice: bool = False) -> str:
+def asked(what: str, *, twice: bool = False) -> str:
+    """A secret, typed without being shown."""
     return str(typer.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))

@@ -319,6 +319,33 @@ async def test_slots__used_closer_than_the_gap__wait_for_it(flags: Flags) -> Non
     assert 4 < await flags.use_slot("acc", "place", "two", 30.0, 5.0) <= 5.0
 
 
+async def test_slots__used_in_turns__the_gap_counts_from_the_end_of_a_turn(flags: Flags) -> None:
+    use = functools.partial(flags.use_slot, "acc", "place")
+    assert await use("one", 30.0, 5.0, 60.0) == 0.0
+    assert await use("two", 30.0, 0.0, 60.0) > 0, "it is the turn of the first"
+    await flags.keep_slot("acc", "place", "two")
+    assert await use("two", 30.0, 0.0, 60.0) > 0, "nobody ends the turn of another"
+
+    before = await flags.now()
+    await eventually(lambda: _is_past(flags, before + 0.3), interval=0.01)
+    ended = await flags.now()
+    await flags.keep_slot("acc", "place", "one")
+
+    wait = await use("two", 30.0, 5.0, 60.0)
+    assert 5.0 >= wait >= 5.0 - (await flags.now() - ended)
+    assert await use("two", 30.0, 0.0, 60.0) == 0.0
+
+
+async def test_slots__given_back_in_its_turn__the_next_one_has_no_gap_to_keep(
+    flags: Flags,
+) -> None:
+    use = functools.partial(flags.use_slot, "acc", "place")
+    assert await use("one", 30.0, 0.0, 60.0) == 0.0
+    await flags.drop_slot("acc", "place", "one")
+
+    assert await use("two", 30.0, 0.0, 60.0) == 0.0
+
+
 async def test_slots__limit_of_nothing__is_named(flags: Flags) -> None:
     with pytest.raises(InvalidInput, match="limit=0"):
         await flags.take_slot("acc", "place", 0, 30.0, 0.0)

@@ -16,6 +16,8 @@ from tests.waiting import eventually
 class Connected:
     """Opens at once."""
 
+    hint = ""
+
     def create(self, on_lost: Callable[[], None]) -> Any:
         return SimpleNamespace(notes=Notes(on_lost=on_lost))
 

@@ -262,7 +262,11 @@ def test_check_ticket__the_longest_remark__passes() -> None:
     ("us_state", "suspended", "security", "state"),
     [
         ("AFTERNOON", False, "NORMAL", MarketState.OPEN),
-        ("MORNING", False, "N/A", MarketState.OPEN),
+        ("MORNING", False, "NORMAL", MarketState.OPEN),
+        ("MORNING", False, "N/A", MarketState.HALTED),
+        ("MORNING", False, "", MarketState.HALTED),
+        ("MORNING", False, "A_STATUS_OF_NEXT_YEAR", MarketState.HALTED),
+        ("MORNING", "N/A", "NORMAL", MarketState.HALTED),
         ("PRE_MARKET_BEGIN", False, "NORMAL", MarketState.CLOSED),
         ("AFTER_HOURS_BEGIN", False, "NORMAL", MarketState.CLOSED),
         ("N/A", False, "NORMAL", MarketState.CLOSED),

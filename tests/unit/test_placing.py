@@ -1,7 +1,7 @@
 """Placing once: what happens in which order, and what is said when it breaks in between."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -58,6 +58,7 @@ class Office:
         self.guards: Wait | Exception | None = None
         self.read_ago = timedelta(0)
         self.on_second_look: Wait | Exception | None = None
+        self.moves_on_second_look = False
         self.place_until = utc_now() + timedelta(hours=1)
         self.ratio = SharesPerToken()
         self.headroom = Headroom(payout=10**12, cash=Decimal(10**6), shares=100)
@@ -81,6 +82,8 @@ class Office:
 
     async def again(self, message: PlaceOrderInput) -> Wait | None:
         self.log.append("again")
+        if self.moves_on_second_look:
+            self.broker.moved_at = datetime.now(UTC)
         if isinstance(self.on_second_look, Exception):
             raise self.on_second_look
         return self.on_second_look
@@ -135,6 +138,36 @@ async def test_place__store_that_has_not_seen_the_book_for_long__sends_nothing(
     assert (await office.place()).outcome is PlaceOutcome.NO_HEADROOM
     assert not office.broker.sent
     assert not await office.claims()
+
+
+async def test_place__broker_reached_another_way__looks_for_what_is_open_first(
+    office: Office,
+) -> None:
+    lost = vault_request(2)
+    await office.admitted(lost)
+    office.broker.error = UNKNOWN
+    assert (await office.place()).outcome is PlaceOutcome.RESOLVE
+    office.broker.error, office.broker.sent = None, []
+    office.broker.moved_at = datetime.now(UTC)
+    await office.admitted(vault_request(1))
+    waits = await office.place()
+    assert (waits.outcome, office.broker.sent) == (PlaceOutcome.SOURCE_DOWN, [])
+    assert remark_of(lost.request_id, 1) in waits.detail
+    assert not await office.claims()
+
+
+async def test_place__broker_moves_between_claim_and_send__sends_nothing(office: Office) -> None:
+    await office.admitted(vault_request(2))
+    office.broker.error = UNKNOWN
+    await office.place()
+    office.broker.error, office.broker.sent = None, []
+    await office.admitted(vault_request(1))
+    office.read_ago = timedelta(seconds=5)
+    office.moves_on_second_look = True
+    result = await office.place()
+    assert (result.outcome, office.broker.sent) == (PlaceOutcome.SOURCE_DOWN, [])
+    (claim,) = await office.claims()
+    assert claim.state is ClaimState.VOID
 
 
 async def test_place__all_well__goes_step_by_step(office: Office) -> None:

@@ -68,6 +68,13 @@ def test_confirmations__one_number_or_tiers__tiers_decide() -> None:
     assert [tiers.needed(value, 6) for value in (1, None)] == [2, None]
 
 
+def test_load__real_money_and_a_dev_chain__are_refused_together() -> None:
+    real = {"BRONCO_BROKER_ENVIRONMENT": "REAL", "BRONCO_CHAIN_USDT_FEED": ADDRESS}
+    with pytest.raises(ConfigurationError, match=r"BRONCO_BROKER_ENVIRONMENT.*31337"):
+        load(**real)
+    assert load(**real, BRONCO_CHAIN_ID="1").broker.environment.value == "REAL"
+
+
 def test_settings__printed__show_no_secret() -> None:
     settings = load()
     assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from clients.store.store import Store
@@ -57,6 +58,8 @@ class FakeBroker:
     """Takes every order unless told what else to say."""
 
     account = "acc-1"
+    endpoint = "127.0.0.1:11112"
+    moved_at: datetime | None = None
 
     def __init__(self, log: list[str]) -> None:
         self.log = log

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from Crypto.PublicKey import RSA
 
 from bronco.processes import free_port
-from bronco.trading import BrokerSettings
+from bronco.trading import BrokerSettings, TradingEnvironment
 from clients.broker import BrokerClient
+from clients.private import write_private
+from clients.unlocking import sealed_unlock
 from models.broker import BrokerOrder, OrderTicket
 from models.requests import Side, remark_of
 from simulators.opend.control import SimulatorControl, VenueOrder
@@ -62,6 +65,28 @@ def settings(port: int, **changes: Any) -> BrokerSettings:
     )
 
 
+def real_settings(
+    port: int, home: Path, password: str = "123456", **changes: Any
+) -> BrokerSettings:
+    """All that trading for real money takes; the simulator's own password unless said otherwise."""
+    return settings(
+        port,
+        **{
+            "account_id": REAL_ACCOUNT,
+            "environment": TradingEnvironment.REAL,
+            "real_trading": f"yes-{REAL_ACCOUNT}",
+            "unlock_file": _private(home / "unlock.json", sealed_unlock(password, "of the file")),
+            "unlock_password_file": _private(home / "unlock.password", "of the file\n"),
+        }
+        | changes,
+    )
+
+
+def _private(path: Path, text: str) -> Path:
+    write_private(path, text, path.name)
+    return path
+
+
 def ticket(quantity: int = 3, price: str = "195", side: Side = Side.BUY) -> OrderTicket:
     """A limit order with a remark of its own; the default price fills at once."""
     remark = remark_of(f"0x{next(_numbers):064x}", 1)
@@ -81,6 +106,13 @@ async def raises(kind: type[E], doing: Awaitable[Any]) -> tuple[E, float]:
     with pytest.raises(kind) as caught:
         await doing
     return caught.value, time.monotonic() - began
+
+
+def rsa_key(path: Path, bits: int = 1024) -> Path:
+    """A new key as OpenD wants it."""
+    path.touch(mode=0o600)
+    path.write_bytes(RSA.generate(bits).export_key("PEM", pkcs=1))
+    return path
 
 
 @asynccontextmanager

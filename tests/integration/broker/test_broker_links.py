@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from Crypto.PublicKey import RSA
 
 from bronco.processes import free_port
 from models.errors import SourceUnavailable
@@ -21,6 +20,7 @@ from tests.integration.broker.desk import (
     client_of,
     open_desk,
     raises,
+    rsa_key,
     settings,
     silent_server,
     simulator,
@@ -209,9 +209,9 @@ from bronco.trading import BrokerSettings
 from clients.broker import BrokerClient
 
 async def main():
-    settings = BrokerSettings(port=int(sys.argv[1]))
     key = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    client = BrokerClient(settings, log_home=pathlib.Path(sys.argv[2]), rsa_key=key)
+    settings = BrokerSettings(port=int(sys.argv[1]), rsa_key=key)
+    client = BrokerClient(settings, log_home=pathlib.Path(sys.argv[2]))
     await client.start()
     print(client.healthy, (await client.quote("AAPL")).last > 0, flush=True)
 
@@ -225,8 +225,7 @@ async def test_process__ends_without_close__exits_promptly_and_prints_nothing_el
 ) -> None:
     options, extra = {}, []
     if encrypted:
-        key = tmp_path / "key.pem"
-        key.write_bytes(RSA.generate(1024).export_key("PEM", pkcs=1))
+        key = rsa_key(tmp_path / "key.pem")
         options, extra = {"rsa_key": key, "accounts": _one_account()}, [str(key)]
     async with simulator(**options) as server:
         command = [sys.executable, "-c", SCRIPT, str(server.port), str(tmp_path), *extra]
@@ -243,16 +242,6 @@ def _one_account() -> tuple[object, ...]:
     from simulators.opend.orders import Env, Market
 
     return (AccountOptions(ACCOUNT, Env.SIMULATE, (Market.US,)),)
-
-
-async def test_encryption__one_side_only__stays_down(tmp_path: Path, log_home: Path) -> None:
-    key = tmp_path / "key.pem"
-    key.write_bytes(RSA.generate(1024).export_key("PEM", pkcs=1))
-    async with (
-        simulator(rsa_key=key) as server,
-        client_of(settings(server.port, connect_timeout_seconds=0.5), log_home) as client,
-    ):
-        assert not client.healthy
 
 
 async def test_open_desk__closed__leaves_no_connection(log_home: Path) -> None:

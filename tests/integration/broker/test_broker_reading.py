@@ -1,30 +1,23 @@
 """Reads and cancels of the broker client against the simulator."""
 
 import asyncio
-import hashlib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from bronco.trading import BrokerSettings, TradingEnvironment
 from clients.futu_maps import STATUSES
 from clients.futu_vendor import load
 from models.broker import BrokerStatus, MarketState, Position
 from models.errors import NotFound, RateLimited, SourceUnavailable, UnknownOutcome
 from models.requests import Side
-from simulators.opend.control import SimulatorControl
 from tests.integration.broker.desk import (
-    REAL_ACCOUNT,
     Desk,
     client_of,
     open_desk,
     raises,
+    real_settings,
     resting,
-    settings,
-    simulator,
     ticket,
 )
 from tests.waiting import eventually
@@ -155,9 +148,11 @@ async def test_orders__never_answered__is_an_error_and_a_new_connection(desk: De
     assert await desk.client.orders() == ()
 
 
-async def test_pushes__of_another_account__are_not_heard(desk: Desk, log_home: Path) -> None:
+async def test_pushes__of_another_account__are_not_heard(
+    desk: Desk, log_home: Path, tmp_path: Path
+) -> None:
     """OpenD subscribes every visible account, real ones too."""
-    real = real_settings(desk.server.port, "123456")
+    real = real_settings(desk.server.port, tmp_path)
     ours, theirs = ticket(), ticket()
     async with client_of(real, log_home) as other:
         heard: list[str] = []
@@ -167,29 +162,6 @@ async def test_pushes__of_another_account__are_not_heard(desk: Desk, log_home: P
     await desk.client.place(ours, SEND_SECONDS)
     await eventually(lambda: len(desk.pushes) >= 2)
     assert {push.remark for push in desk.pushes} == {ours.remark}
-
-
-async def test_real_account__wrong_password__is_tried_once_a_link(log_home: Path) -> None:
-    """Trying for ever would lock the account."""
-    async with simulator() as server:
-        control = SimulatorControl(server.control_port)
-        wrong = real_settings(server.port, "guess", connect_timeout_seconds=1.5)
-        async with client_of(wrong, log_home) as client:
-            assert not client.healthy
-            error, _ = await raises(SourceUnavailable, client.place(ticket(), SEND_SECONDS))
-            assert "BRONCO_BROKER_UNLOCK_PASSWORD_MD5" in str(error)
-            assert (await control.count("UnlockTrade")).received == 2
-
-
-def real_settings(port: int, password: str, **changes: Any) -> BrokerSettings:
-    digest = hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
-    return settings(
-        port,
-        account_id=REAL_ACCOUNT,
-        environment=TradingEnvironment.REAL,
-        unlock_password_md5=SecretStr(digest),
-        **changes,
-    )
 
 
 async def test_on_order__ended__is_not_called_any_more(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from clients.futu_dial import Dial
 from clients.futu_lane import Lane
 from clients.futu_link import Link, LinkOptions
 from clients.futu_open import Access, ContextOpener
@@ -20,6 +21,8 @@ from tests.integration.broker.desk import raises, silent_server
 from tests.waiting import eventually
 
 ENDS_SECONDS = 5.0
+# More than any socket buffer takes.
+LARGE = b"x" * 64 * 1024 * 1024
 
 
 @contextmanager
@@ -66,6 +69,8 @@ async def test_open__connect_raises_at_once__the_thread_ends(log_home: Path, add
 class Stage:
     """Connections that come up at once and are lost when the test says so."""
 
+    hint = ""
+
     def __init__(self) -> None:
         self.ups: list[float] = []
         self.lose: Callable[[], None] = lambda: None
@@ -110,3 +115,47 @@ async def test_link__short_lives__pause_longer_until_one_lasts(stage: Stage) -> 
         assert await stage.reconnected() >= pause
     await eventually(lambda: time.monotonic() - stage.ups[-1] > 2 * SOUND)
     assert await stage.reconnected() < 1.6
+
+
+@contextmanager
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def dial(sock: socket.socket) -> Dial:
+    return Dial(SimpleNamespace(_get_conn=lambda number: SimpleNamespace(sock=sock)))
+
+
+def received(sock: socket.socket) -> int:
+    """Bytes until the end. Raises ConnectionError where the other side threw the rest away."""
+    count = 0
+    while data := sock.recv(1024 * 1024):
+        count += len(data)
+    return count
+
+
+def test_close__what_was_not_taken__is_never_delivered() -> None:
+    with connected() as (ours, theirs):
+        ours.setblocking(False)
+        sent = ours.send(LARGE)
+        dial(ours).forget_unsent(1)
+        ours.close()
+        with pytest.raises(ConnectionError):
+            assert received(theirs) < sent
+
+
+def test_close__all_was_taken__is_delivered_to_the_end() -> None:
+    with connected() as (ours, theirs):
+        ours.sendall(b"order")
+        assert theirs.recv(5, socket.MSG_PEEK) == b"order"
+        dial(ours).forget_unsent(1)
+        ours.close()
+        assert received(theirs) == len(b"order")
+
+
+def test_forget_unsent__no_connection_any_more__is_no_error() -> None:
+    Dial(SimpleNamespace(_get_conn=lambda number: None)).forget_unsent(0)
