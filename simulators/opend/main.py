@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from simulators.opend import log
+from simulators.opend.arguments import parse
 from simulators.opend.errors import OpenDError
-from simulators.opend.options import OpenDOptions, parse
+from simulators.opend.options import OpenDOptions
 from simulators.opend.server import OpenDServer
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OpenDError, OSError) as error:
         sys.stderr.write(f"opend: {error}\n")
         return 2
+    except KeyboardInterrupt:  # before or after the loop listened to signals
+        return 0
     return 0
 
 

@@ -13,9 +13,6 @@ from simulators.opend.errors import Rejected
 from simulators.opend.options import OpenDOptions
 from simulators.opend.orders import Side
 
-# Below a dollar US prices move in hundredths of a cent.
-# https://www.law.cornell.edu/cfr/text/17/242.612 (Rule 612)
-SUB_DOLLAR_TICK = Decimal("0.0001")
 # A path stays this near to its start, so that a demo's limits stay sensible all day.
 BAND = Decimal("0.02")
 
@@ -55,7 +52,7 @@ class MarketData:
     """All symbols."""
 
     def __init__(self, options: OpenDOptions) -> None:
-        self._tick, self._spread = options.tick, options.spread_ticks
+        self.tick, self._spread = options.tick_at, options.spread_ticks
         self._move, self._seed = options.price_move_ticks, options.seed
         self._stocks = {code: _listed(code, price) for code, price in options.prices.items()}
         self._random = {code: random.Random(f"{options.seed}:{code}") for code in self._stocks}
@@ -79,10 +76,6 @@ class MarketData:
         if code not in self._stocks:
             raise Rejected(f"Unknown stock {code}: this simulator lists {', '.join(self.codes)}.")
         return self._stocks[code]
-
-    def tick(self, price: Decimal) -> Decimal:
-        """The smallest step at that price."""
-        return self._tick if price >= 1 else SUB_DOLLAR_TICK
 
     def quote(self, code: str) -> Quote:
         """Bid and ask around the last price; sizes are seeded too."""

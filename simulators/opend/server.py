@@ -1,11 +1,13 @@
 """The listening sockets and the clock of one simulator."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from simulators.opend import log, schema
+from simulators.opend import log, protocol, schema
 from simulators.opend.control_port import ControlPort
+from simulators.opend.errors import OpenDError
 from simulators.opend.gateway import Gateway
 from simulators.opend.options import OpenDOptions
 
@@ -31,25 +33,40 @@ class OpenDServer:
         self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Opens the books and listens on both ports.
+        """Opens the books and listens on both ports; what it opened is closed if it fails.
 
         Raises:
-            OpenDError: futu-api is not installed, or the state file is in use.
-            OSError: a port is taken.
+            OpenDError: futu-api is not installed, the state file or the key cannot be used, or a
+                port is taken.
         """
         schema.load_all()
+        protocol.Cipher(self._options.rsa_key)  # a bad key fails here, not at the first client
         self.gateway = Gateway(self._options)
-        await self.listen()
-        control = ControlPort(self.gateway, listen=self.listen, refuse=self.refuse)
-        self._control = await asyncio.start_server(
-            self._tracked(control.serve), self._options.host, self.control_port, limit=LINE_BYTES
-        )
-        self.control_port = _port(self._control)
+        try:
+            await self._listen_on_both()
+        except BaseException:
+            self.refuse()
+            self.gateway.venue.close()
+            raise
         self.gateway.venue.matcher.resume()
         self._tasks.append(asyncio.create_task(self._clock()))
         if self._options.price_interval_seconds > 0:
             self._tasks.append(asyncio.create_task(self._prices()))
         log.event("listening", port=self.port, control_port=self.control_port)
+
+    async def _listen_on_both(self) -> None:
+        host, control = self._options.host, ControlPort(self.gateway, self.listen, self.refuse)
+        try:
+            await self.listen()
+        except OSError as error:
+            raise _cannot_listen(host, self.port, "--port", error) from error
+        try:
+            self._control = await asyncio.start_server(
+                self._tracked(control.serve), host, self.control_port, limit=LINE_BYTES
+            )
+        except OSError as error:
+            raise _cannot_listen(host, self.control_port, "--control-port", error) from error
+        self.control_port = _port(self._control)
 
     async def close(self) -> None:
         """Stops everything this server started and releases the state file."""
@@ -105,6 +122,15 @@ class OpenDServer:
             await asyncio.sleep(self._options.price_interval_seconds)
             self.gateway.venue.step_prices()
             self.gateway.push_quotes()
+
+
+def _cannot_listen(host: str, port: int, option: str, error: OSError) -> OpenDError:
+    if error.errno == errno.EADDRINUSE:
+        return OpenDError(
+            f"Port {port} of {host} is taken, perhaps by another OpenD: "
+            f"stop that, or choose another {option} (0 takes any free one)."
+        )
+    return OpenDError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.")
 
 
 def _port(server: asyncio.Server) -> int:
