@@ -1,11 +1,11 @@
-"""Runs a simulator as its own process: `python -m simulators.opend.main --port 0`."""
+"""Runs a simulator as its own process, or (`ctl`) commands one that runs."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Sequence
 
-from simulators.opend import log
+from simulators.opend import ctl, log
 from simulators.opend.arguments import parse
 from simulators.opend.errors import OpenDError
 from simulators.opend.options import OpenDOptions
@@ -35,7 +35,10 @@ async def serve(options: OpenDOptions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; exit code 2 for what the user can mend, with one sentence on stderr."""
-    options = parse(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "ctl":
+        return ctl.main(argv[1:])
+    options = parse(argv)
     log.to_stderr(options.quiet)
     try:
         asyncio.run(serve(options))
