@@ -133,6 +133,10 @@ def _add_market(group: _Group) -> None:
     add("--seed", "of prices, sizes and partial fills", type=int, metavar="N")
     add("--tick", "price step from $1 up", type=_money, metavar="USD")
     add("--spread-ticks", "ask minus bid", type=int, metavar="N")
+    add("--depth-levels", "price levels in the order book, each side", type=int, metavar="N")
+    text = "shares at each level, half more or less; taken ones are back at the next price step"
+    add("--depth-shares", text, type=int, metavar="N")
+    add("--depth-gap-ticks", "between two levels", type=int, metavar="N")
     seconds: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
     text = "between price steps; 0 = prices stand still"
     add("--price-interval", text, dest="price_interval_seconds", **seconds)

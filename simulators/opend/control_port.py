@@ -109,6 +109,12 @@ class ControlPort:
         self._gateway.push_quotes()
         return {}
 
+    async def on_step(self, steps: int = 1) -> Answer:
+        """Moves every price one step along its path, or several; what was taken is back."""
+        for _ in range(int(steps)):
+            self._gateway.step()
+        return {}
+
     async def on_set_market(self, state: str) -> Answer:
         """Opens or closes trading: open, closed, or auto (as --session says)."""
         if state not in SESSION_WORDS:

@@ -72,6 +72,8 @@ class Gateway:
     def publish(self, order: Order) -> None:
         """Tells subscribed connections about an order."""
         log.event("order", order_id=order.id, status=order.status.name, filled=order.filled)
+        if order.filled:
+            self.quotes.push_traded(self.links, order.code)
         if self.faults.is_on("no_push"):
             return
         account = self.venue.book.accounts[order.account]
@@ -106,6 +108,11 @@ class Gateway:
         for link in self.links:
             link.heard_at = time.monotonic()
             link.thaw()
+
+    def step(self) -> None:
+        """One step of every price, told to whoever registered for it."""
+        self.venue.step_prices()
+        self.push_quotes()
 
     def push_quotes(self) -> None:
         """Sends quote pushes to whoever registered for them."""

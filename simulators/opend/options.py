@@ -63,6 +63,11 @@ class OpenDOptions:
     seed: int = 7
     tick: Decimal = Decimal("0.01")
     spread_ticks: int = 2
+    # Levels on each side, shares that rest at each on average, and ticks between two of them. By
+    # default the best price alone is good for the largest order there may be.
+    depth_levels: int = 10
+    depth_shares: int = 1_000_000
+    depth_gap_ticks: int = 1
     price_interval_seconds: float = 1.0
     price_move_ticks: int = 3
     ack_seconds: float = 0.02
@@ -109,6 +114,9 @@ class OpenDOptions:
         above_zero: dict[str, float | Decimal] = {
             "--tick": self.tick,
             "--spread-ticks": self.spread_ticks,
+            "--depth-levels": self.depth_levels,
+            "--depth-shares": self.depth_shares,
+            "--depth-gap-ticks": self.depth_gap_ticks,
             "--limits-scale": self.limits_scale,
             "--leverage": self.leverage,
             "--keepalive": self.keepalive_seconds,

@@ -5,7 +5,7 @@ from typing import Any
 from simulators.opend.accounts import Account
 from simulators.opend.errors import ControlError
 from simulators.opend.gateway import Gateway
-from simulators.opend.orders import Fill, Order
+from simulators.opend.orders import Fill, Order, Side
 
 Answer = dict[str, Any]
 
@@ -53,6 +53,15 @@ class Questions:
         """Last, bid and ask."""
         quote, last = self._venue.market.quote(code), self._venue.market.stock(code).last
         return {"last": str(last), "bid": str(quote.bid), "ask": str(quote.ask)}
+
+    async def on_book(self, code: str) -> Answer:
+        """Shares that rest at each price, best first."""
+        depth = self._venue.market.depth(code)
+        sides = {"asks": depth.against(Side.BUY), "bids": depth.against(Side.SELL)}
+        return {
+            name: [{"price": str(level.price), "size": level.size} for level in levels]
+            for name, levels in sides.items()
+        }
 
     async def on_connections(self) -> Answer:
         """Who is connected."""

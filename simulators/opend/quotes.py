@@ -7,6 +7,7 @@ from simulators.opend import wire
 from simulators.opend.errors import Rejected
 from simulators.opend.limits import SNAPSHOT_CODES, RateLimiter
 from simulators.opend.link import Link
+from simulators.opend.orders import Side
 from simulators.opend.schema import NUMBERS, Message, module, response
 from simulators.opend.trade import Handler
 from simulators.opend.venue import Venue
@@ -113,6 +114,11 @@ class QuoteDesk:
         for link in links:
             self.push([link], link.pushed_quotes)
 
+    def push_traded(self, links: Iterable[Link], code: str) -> None:
+        """Sends what an execution changed to those who registered for it."""
+        for link in links:
+            self.push([link], {wanted for wanted in link.pushed_quotes if wanted[0] == code})
+
     def push(self, links: Iterable[Link], wanted: Iterable[tuple[str, int]]) -> None:
         """Sends those quotes and books."""
         for code, kind in sorted(wanted):
@@ -130,8 +136,9 @@ class QuoteDesk:
         return wire.basic_quote(stock, self._market.tick(stock.last), time.time())
 
     def _fill_book(self, target: Message, code: str, depth: int) -> None:
-        tick = self._market.tick(self._market.stock(code).last)
-        wire.fill_order_book(target, code, self._market.quote(code), tick, depth)
+        book = self._market.depth(code)
+        asks, bids = book.against(Side.BUY)[:depth], book.against(Side.SELL)[:depth]
+        wire.fill_order_book(target, code, asks, bids)
 
     def _codes(self, securities: Iterable[Message]) -> list[str]:
         for security in securities:

@@ -120,8 +120,7 @@ class OpenDServer:
     async def _prices(self) -> None:
         while True:
             await asyncio.sleep(self._options.price_interval_seconds)
-            self.gateway.venue.step_prices()
-            self.gateway.push_quotes()
+            self.gateway.step()
 
 
 def _cannot_listen(host: str, port: int, option: str, error: OSError) -> OpenDError:

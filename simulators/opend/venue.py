@@ -203,7 +203,7 @@ class Venue:
         else:
             rules.check_buy(account, ticket.code, shares, working)
         if ticket.order_type == OrderType.MARKET:
-            price = self.market.quote(ticket.code).against(side)
+            price = self.market.depth(ticket.code).reach(side, shares)
         power = self.book.power(account, besides)
         rules.check_power(account, ticket.code, side, shares * price, power)
 

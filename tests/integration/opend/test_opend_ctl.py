@@ -17,6 +17,7 @@ from tests.integration.opend.raw import raw_client
 # One working line a command; a new command needs one here.
 LINES = {
     "account": "account 1002",
+    "book": "book AAPL",
     "clear": "clear reject",
     "connections": "connections",
     "counts": "counts",
@@ -34,6 +35,7 @@ LINES = {
     "set_market": "set-market auto",
     "set_position": "set-position AAPL 7",
     "set_price": "set-price AAPL 191.5 --pin",
+    "step": "step 2",
     "split": "split AAPL 4 --denominator 2",
 }
 
