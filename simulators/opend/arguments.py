@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from simulators.opend.errors import OpenDError
 from simulators.opend.options import (
     DEFAULT_ACCOUNTS,
     DEFAULT_PRICES,
@@ -15,6 +16,7 @@ from simulators.opend.options import (
     OpenDOptions,
 )
 from simulators.opend.orders import Env, Market
+from simulators.opend.scenario import load, locate, names
 
 PROGRAM = """\
   from futu import *
@@ -83,6 +85,14 @@ def _account(text: str) -> AccountOptions:
         ) from None
 
 
+_OF_ONE_RUN = frozenset(
+    {
+        *("host", "port", "control_port", "rsa_key", "keepalive_seconds", "unlock_password"),
+        *("state", "quiet", "scenario", "record", "speed"),
+    }
+)
+
+
 class _Group:
     """Options under one heading; each help text ends with the default of `OpenDOptions`."""
 
@@ -111,9 +121,7 @@ def _add_connection(group: _Group) -> None:
 
 def _add_accounts(group: _Group) -> None:
     add = group.add
-    known = ", ".join(
-        f"{a.id}={a.env.name}:{','.join(m.name for m in a.markets)}" for a in DEFAULT_ACCOUNTS
-    )
+    known = ", ".join(_told(account) for account in DEFAULT_ACCOUNTS)
     many: dict[str, Any] = {"action": "append"}
     text = f"repeatable, instead of {known}"
     add("--account", text, type=_account, metavar="ID=ENV:MARKETS", **many)
@@ -145,6 +153,23 @@ def _add_market(group: _Group) -> None:
     add("--session", text, choices=SESSIONS)
 
 
+def _scenario(text: str) -> Path:
+    try:
+        return locate(text)
+    except OpenDError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _add_scenarios(group: _Group) -> None:
+    add = group.add
+    text = f"runs its commands at their moments; a file, or one of {', '.join(names())}"
+    add("--scenario", text, type=_scenario, metavar="FILE")
+    text = "writes a scenario of this run, to be seen again; begins with empty books"
+    add("--record", text, type=Path, metavar="FILE")
+    text = "divides seconds of prices, order steps and the scenario"
+    add("--speed", text, type=float, metavar="N")
+
+
 def _add_orders(group: _Group) -> None:
     add = group.add
     seconds: dict[str, Any] = {"type": float, "metavar": "SECONDS"}
@@ -161,13 +186,14 @@ _GROUPS: dict[str, Callable[[_Group], None]] = {
     "accounts": _add_accounts,
     "market": _add_market,
     "orders": _add_orders,
+    "scenarios": _add_scenarios,
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(name: str = "bronco opend") -> argparse.ArgumentParser:
     """The command line, options in groups."""
     new = argparse.ArgumentParser(
-        "bronco opend",
+        name,
         description=ABOUT,
         epilog=MORE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -184,6 +210,8 @@ def parse(argv: Sequence[str]) -> OpenDOptions:
     """Options from a command line; exits with a usage line on a wrong one."""
     command = parser()
     given = vars(command.parse_args(argv))
+    if "scenario" in given:
+        given = _with_scenario(given["scenario"], command, argv)
     if "account" in given:
         given["accounts"] = tuple(given.pop("account"))
     if "price" in given:
@@ -193,3 +221,40 @@ def parse(argv: Sequence[str]) -> OpenDOptions:
         return OpenDOptions(**given)
     except ValueError as error:
         command.error(str(error))
+
+
+def _with_scenario(
+    path: Path, command: argparse.ArgumentParser, argv: Sequence[str]
+) -> dict[str, Any]:
+    """The options of its header, and over them those typed."""
+    try:
+        options = load(path).options
+    except OpenDError as error:
+        command.error(str(error))
+    parser(f"{path}: header").parse_args(options)  # its own mistakes are told as its own
+    return vars(command.parse_args([*options, *argv]))
+
+
+def words(options: OpenDOptions) -> list[str]:
+    """The command line that makes these options, all but what is of one run and one machine."""
+    found: list[str] = []
+    for field in OpenDOptions.__dataclass_fields__:
+        if field not in _OF_ONE_RUN:
+            found += _word(field, getattr(options, field))
+    return found
+
+
+def _word(field: str, value: Any) -> list[str]:
+    flag = "--" + field.removesuffix("_seconds").replace("_", "-")
+    if isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-", 1)]
+    if isinstance(value, dict):
+        return [w for code, n in value.items() for w in (flag.removesuffix("s"), f"{code}={n}")]
+    if field == "accounts":
+        return [word for account in value for word in ("--account", _told(account))]
+    return [flag, str(value)]
+
+
+def _told(account: AccountOptions) -> str:
+    markets = ",".join(market.name for market in account.markets)
+    return f"{account.id}={account.env.name}:{markets}"

@@ -99,6 +99,10 @@ class Book:
             self._file.write(self._dirty.values())
         self._dirty.clear()
 
+    def number(self, order: Order) -> str:
+        """`#1` for the first order of these books: the same in every run, unlike its id."""
+        return f"#{order.id - self.base}"
+
     def set_account(self, account: Account) -> None:
         """Keeps an account changed from outside."""
         self._note_account(account)

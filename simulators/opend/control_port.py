@@ -19,6 +19,7 @@ from simulators.opend.errors import ControlError, Rejected
 from simulators.opend.gateway import Gateway
 from simulators.opend.orders import Order, Status
 from simulators.opend.questions import Answer, Questions, order_row
+from simulators.opend.recording import Recorder
 
 SESSION_WORDS = {"open": "open", "closed": "closed", "auto": None}
 _REFUSALS = (
@@ -35,7 +36,9 @@ class ControlPort:
         gateway: Gateway,
         listen: Callable[[], Awaitable[None]],
         refuse: Callable[[], None],
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._gateway, self._listen, self._refuse = gateway, listen, refuse
         self._venue, self._book, self._faults = gateway.venue, gateway.venue.book, gateway.faults
         self._asked = Questions(gateway)
@@ -79,7 +82,10 @@ class ControlPort:
         except TypeError as error:
             takes = ", ".join(str(p) for p in signature.parameters.values()) or "nothing"
             raise ControlError(f"{verb}: {error}; it takes {takes}") from None
+        moment = self._recorder.moment() if self._recorder else {}
         answer: Answer = await method(*call.args, **call.kwargs)
+        if self._recorder and verb in CHANGES:
+            self._recorder.did(moment, verb, params)
         return answer
 
     async def on_fault(self, name: str, **params: Any) -> Answer:
@@ -214,7 +220,8 @@ class ControlPort:
     def _order(self, order_id: str | None, remark: str | None) -> Order:
         newest_first = reversed(self._book.orders.values())
         for order in newest_first:
-            if str(order.id) == order_id or (order_id is None and order.remark == remark):
+            named = order_id in (str(order.id), self._book.number(order))
+            if named or (order_id is None and order.remark == remark):
                 return order
         raise ControlError(f"no order with order_id={order_id!r}, remark={remark!r}")
 

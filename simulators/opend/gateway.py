@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from simulators.opend import log, protocol, quotes, schema, trade, wire
 from simulators.opend.errors import BadFrame, Rejected
@@ -14,6 +15,7 @@ from simulators.opend.orders import Order
 from simulators.opend.protocol import Frame
 from simulators.opend.pushes import Pushes
 from simulators.opend.record import Placement, Record
+from simulators.opend.replay import Replay
 from simulators.opend.schema import NUMBERS, Message
 from simulators.opend.session import CLOSED
 from simulators.opend.venue import Venue
@@ -28,6 +30,16 @@ DEFAULT_BUSY = "系统繁忙"
 SILENT_INTERVALS = 3
 
 
+class Observer(Protocol):
+    """Hears of requests before they are executed, and of every order update."""
+
+    async def arrived(self, protocol: str) -> None:
+        """A request, by the name of its protocol."""
+
+    def changed(self, status: str) -> None:
+        """The name of an order's new status."""
+
+
 class Gateway:
     """All connections of one simulator."""
 
@@ -35,6 +47,8 @@ class Gateway:
         self._options = options
         self.record = Record()
         self.links: set[Link] = set()
+        self.observers: list[Observer] = []
+        self.replay: Replay | None = None
         self.venue = Venue(options, publish=self.publish)
         self.faults = self.venue.faults
         self._pushes = Pushes(self.faults)
@@ -72,6 +86,8 @@ class Gateway:
     def publish(self, order: Order) -> None:
         """Tells subscribed connections about an order."""
         log.event("order", order_id=order.id, status=order.status.name, filled=order.filled)
+        for observer in self.observers:
+            observer.changed(order.status.name)
         if order.filled:
             self.quotes.push_traded(self.links, order.code)
         if self.faults.is_on("no_push"):
@@ -135,6 +151,8 @@ class Gateway:
             # has given up by then. That is what SIGSTOP does to a real OpenD.
             await self.faults.thawed.wait()
             link.heard_at = time.monotonic()
+            for observer in self.observers:
+                await observer.arrived(schema.NAMES.get(frame.protocol, ""))
             self._serve(link, frame)
 
     def _serve(self, link: Link, frame: Frame) -> None:

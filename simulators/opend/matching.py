@@ -41,6 +41,7 @@ class Matcher:
     ) -> None:
         self.ack_seconds, self.fill_seconds = options.ack_seconds, options.fill_seconds
         self._partial_rate, self._seed = options.partial_rate, options.seed
+        self._speed = options.speed
         self._book, self._market, self._session, self._faults = book, market, session, faults
         self._schedule, self._publish = schedule, publish
         self._pending: set[int] = set()
@@ -165,7 +166,7 @@ class Matcher:
         self._change(order, Status.FILL_CANCELLED)
 
     def _later(self, delay: float, then: Callable[[], None]) -> None:
-        self._schedule(delay, lambda: None if self._stopped else then())
+        self._schedule(delay / self._speed, lambda: None if self._stopped else then())
 
     def _acknowledge(self, order: Order) -> None:
         if order.status is not Status.SUBMITTING:

@@ -84,6 +84,12 @@ class OpenDOptions:
     rsa_key: Path | None = None
     state: Path | None = None
     quiet: bool = False
+    # Commands to run at their moments (its own options are already among these), and a file to
+    # write such a scenario of this run to.
+    scenario: Path | None = None
+    record: Path | None = None
+    # Divides the seconds of prices, order steps and the scenario; not those of clients or limits.
+    speed: float = 1.0
 
     def __post_init__(self) -> None:
         self._check_words()
@@ -120,6 +126,7 @@ class OpenDOptions:
             "--limits-scale": self.limits_scale,
             "--leverage": self.leverage,
             "--keepalive": self.keepalive_seconds,
+            "--speed": self.speed,
         }
         from_zero: dict[str, float | Decimal] = {
             "--cash": self.cash,

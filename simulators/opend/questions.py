@@ -63,6 +63,13 @@ class Questions:
             for name, levels in sides.items()
         }
 
+    async def on_scenario(self) -> Answer:
+        """How far the scenario is: lines done, left, and what was refused."""
+        replay = self._gateway.replay
+        if replay is None:
+            raise ControlError("no scenario runs: start with bronco opend --scenario FILE")
+        return {"done": replay.done, "left": replay.left, "refused": replay.refused}
+
     async def on_connections(self) -> Answer:
         """Who is connected."""
         links = [

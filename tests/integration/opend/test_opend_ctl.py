@@ -11,6 +11,7 @@ from bronco.processes import free_port
 from simulators.opend import ctl
 from simulators.opend.control_port import VERBS
 from simulators.opend.options import OpenDOptions
+from simulators.opend.scenario import locate
 from simulators.opend.server import OpenDServer
 from tests.integration.opend.raw import raw_client
 
@@ -28,6 +29,7 @@ LINES = {
     "orders": "orders 1002",
     "placements": "placements",
     "quote": "quote AAPL",
+    "scenario": "scenario",
     "set_cash": "set-cash 500.25 --account 1002",
     "set_halt": "set-halt AAPL off",
     "set_latency": "set-latency --ack 0.5",
@@ -42,7 +44,8 @@ LINES = {
 
 @pytest.fixture(scope="module")
 async def simulator() -> AsyncIterator[OpenDServer]:
-    options = OpenDOptions(port=free_port(), control_port=0, price_interval_seconds=0)
+    still: dict[str, Any] = {"price_interval_seconds": 0, "scenario": locate("halt-in-mid-order")}
+    options = OpenDOptions(port=free_port(), control_port=0, **still)
     server = OpenDServer(options)
     await server.start()
     yield server
