@@ -25,6 +25,8 @@ delay                      executed at once, answered after            PacketErr
                            `seconds`                                   seconds > 12, else OK
 late_execution             executed and answered after `seconds`       as delay, but look-ups
                                                                        find nothing until then
+kept                       executed and answered when `send_kept`      as late_execution
+                           says so, whoever has given up by then
 =========================  ==========================================  =========================
 
 Orders: the next `n` accepted orders.
