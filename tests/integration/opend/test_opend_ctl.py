@@ -96,7 +96,7 @@ async def test_fault__order_by_its_number__is_found(simulator: OpenDServer, told
     ("line", "sentence"),
     [
         ("quote NOPE", "quote: Unknown stock NOPE: this simulator lists AAPL"),
-        ("fault nope", "no fault is named 'nope'; these are: answer_lost, "),
+        ("fault nope", "no fault is named 'nope'; these are: answer_"),
         ("clear nope", "no fault is named 'nope'"),
         ("fault delay", "needs seconds above 0"),
         ("set-market ajar", "state 'ajar' is none of"),
