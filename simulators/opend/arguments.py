@@ -17,6 +17,7 @@ from simulators.opend.options import (
 )
 from simulators.opend.orders import Env, Market
 from simulators.opend.scenario import load, locate, names
+from simulators.opend.session import exchange_time, moment
 
 PROGRAM = """\
   from futu import *
@@ -151,6 +152,15 @@ def _add_market(group: _Group) -> None:
     add("--price-move-ticks", "largest move in a step", type=int, metavar="N")
     text = "when it trades; calendar: as the New York Stock Exchange, with holidays and half days"
     add("--session", text, choices=SESSIONS)
+    text = "starts its own clock there, e.g. 2026-11-27T12:59 (New York, unless a zone is given)"
+    add("--clock", text, type=_moment, metavar="TIME")
+
+
+def _moment(text: str) -> float:
+    try:
+        return moment(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-11-27T12:59") from None
 
 
 def _scenario(text: str) -> Path:
@@ -166,7 +176,7 @@ def _add_scenarios(group: _Group) -> None:
     add("--scenario", text, type=_scenario, metavar="FILE")
     text = "writes a scenario of this run, to be seen again; begins with empty books"
     add("--record", text, type=Path, metavar="FILE")
-    text = "divides seconds of prices, order steps and the scenario"
+    text = "how fast prices, orders, the scenario and a clock that was set go"
     add("--speed", text, type=float, metavar="N")
 
 
@@ -250,6 +260,10 @@ def _word(field: str, value: Any) -> list[str]:
         return [flag if value else flag.replace("--", "--no-", 1)]
     if isinstance(value, dict):
         return [w for code, n in value.items() for w in (flag.removesuffix("s"), f"{code}={n}")]
+    if value is None:
+        return []
+    if field == "clock":
+        return [flag, exchange_time(value).replace(" ", "T")]
     if field == "accounts":
         return [word for account in value for word in ("--account", _told(account))]
     return [flag, str(value)]

@@ -20,6 +20,7 @@ from simulators.opend.gateway import Gateway
 from simulators.opend.orders import Order, Status
 from simulators.opend.questions import Answer, Questions, order_row
 from simulators.opend.recording import Recorder
+from simulators.opend.session import moment
 
 SESSION_WORDS = {"open": "open", "closed": "closed", "auto": None}
 _REFUSALS = (
@@ -126,6 +127,12 @@ class ControlPort:
         if state not in SESSION_WORDS:
             raise ControlError(f"state {state!r} is none of {list(SESSION_WORDS)}")
         self._venue.set_session(SESSION_WORDS[state])
+        return {}
+
+    async def on_set_clock(self, to: str) -> Answer:
+        """Jumps to a time, e.g. 2026-11-27T12:59, New York's unless a zone is given."""
+        self._gateway.clock.set(moment(to))
+        self._venue.watch_clock()
         return {}
 
     async def on_split(self, code: str, numerator: int, denominator: int = 1) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from simulators.opend import log, protocol, quotes, schema, trade, wire
+from simulators.opend.clock import Clock
 from simulators.opend.errors import BadFrame, Rejected
 from simulators.opend.faults import Armed
 from simulators.opend.limits import CONNECTIONS, RateLimiter
@@ -49,7 +50,8 @@ class Gateway:
         self.links: set[Link] = set()
         self.observers: list[Observer] = []
         self.replay: Replay | None = None
-        self.venue = Venue(options, publish=self.publish)
+        self.clock = Clock(options.clock, options.speed)
+        self.venue = Venue(options, publish=self.publish, now=self.clock.time)
         self.faults = self.venue.faults
         self._pushes = Pushes(self.faults)
         self._kept: list[Callable[[], None]] = []
@@ -280,7 +282,7 @@ class Gateway:
         s2c.marketUS = self.venue.session.state
         s2c.qotLogined = s2c.trdLogined = not self.faults.is_on("logged_out")
         s2c.serverVer, s2c.serverBuildNo = SERVER_VERSION, BUILD
-        s2c.time, s2c.localTime = int(time.time()), time.time()
+        s2c.time, s2c.localTime = int(self.clock.time()), time.time()
         s2c.programStatus.type, s2c.connID = PROGRAM_READY, link.conn_id
 
     def _keep_alive(self, link: Link, c2s: Message, s2c: Message) -> None:

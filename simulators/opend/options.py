@@ -74,6 +74,9 @@ class OpenDOptions:
     fill_seconds: float = 0.05
     partial_rate: float = 0.2
     session: str = "always-open"
+    # The simulator's own time at its start, in seconds since 1970; it runs at `speed` from there.
+    # None: the machine's clock.
+    clock: float | None = None
     list_scope: str = "day"
     limits: bool = True
     limits_scale: float = 1.0

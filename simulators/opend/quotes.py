@@ -1,6 +1,5 @@
 """The quote half of OpenD: snapshots, subscriptions and pushes of US stocks."""
 
-import time
 from collections.abc import Iterable
 
 from simulators.opend import wire
@@ -40,7 +39,7 @@ class QuoteDesk:
         self._limits.check("GetSecuritySnapshot")
         if len(c2s.securityList) > SNAPSHOT_CODES:
             raise Rejected(f"At most {SNAPSHOT_CODES} stocks in one snapshot.")
-        now = time.time()
+        now = self._venue.now()
         for code in self._codes(c2s.securityList):
             stock = self._market.stock(code)
             quote, tick = self._market.quote(code), self._market.tick(stock.last)
@@ -133,7 +132,7 @@ class QuoteDesk:
 
     def _basic(self, code: str) -> Message:
         stock = self._market.stock(code)
-        return wire.basic_quote(stock, self._market.tick(stock.last), time.time())
+        return wire.basic_quote(stock, self._market.tick(stock.last), self._venue.now())
 
     def _fill_book(self, target: Message, code: str, depth: int) -> None:
         book = self._market.depth(code)

@@ -42,6 +42,8 @@ class Venue:
         )
         self._publish = publish
         self._was_open, self._date = self.session.is_open, self.session.date
+        self.now = now
+        self._catch_up()
 
     def place(self, ticket: Ticket) -> Order:
         """Accepts an order; it is in the state file when this returns.
@@ -166,7 +168,8 @@ class Venue:
         if not self.session.follows_calendar:
             return
         is_open, today = self.session.is_open, self.session.date
-        if self._was_open and not is_open:
+        # A clock that jumped (a machine that slept) may show another day without a close between.
+        if self._was_open and (not is_open or today != self._date):
             self.matcher.expire()
         if today != self._date:
             self._next_day()
@@ -192,8 +195,23 @@ class Venue:
 
     def _next_day(self) -> None:
         self.market.new_day()
-        self.book.next_day()
+        self.book.next_day(self._today())
         self.book.commit()
+
+    def _today(self) -> str:
+        return self.session.date.isoformat() if self.session.follows_calendar else ""
+
+    def _catch_up(self) -> None:
+        """Ends what the calendar ended while no simulator ran on these books."""
+        today, known = self._today(), self.book.date
+        if not today:
+            return
+        if known and known != today:
+            self.matcher.expire()
+            self._next_day()
+        elif not self._was_open:
+            self.matcher.expire()
+        self.book.note_date(today)
 
     def _check_funds(self, ticket: Ticket, shares: int, price: Decimal, besides: int = 0) -> None:
         account, side = self.book.accounts[ticket.account], Side(ticket.side)

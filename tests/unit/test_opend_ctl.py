@@ -24,7 +24,7 @@ def test_help__every_command_and_every_fault__has_a_line(
 def test_fault_lines__told_over_several_lines__are_one_sentence() -> None:
     lines = ctl.fault_lines()
     assert lines["answer_lost_disconnect"] == "executed; the link dies instead of answering"
-    assert lines["reject"] == "refused with `message`; not executed"
+    assert lines["lost_before"] == "link dies before the venue saw it"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ LINES = {
     "quote": "quote AAPL",
     "scenario": "scenario",
     "set_cash": "set-cash 500.25 --account 1002",
+    "set_clock": "set-clock 2026-11-27T12:59",
     "set_halt": "set-halt AAPL off",
     "set_latency": "set-latency --ack 0.5",
     "set_limits": "set-limits off",
@@ -99,6 +100,7 @@ async def test_fault__order_by_its_number__is_found(simulator: OpenDServer, told
         ("fault nope", "no fault is named 'nope'; these are: answer_"),
         ("clear nope", "no fault is named 'nope'"),
         ("fault delay", "needs seconds above 0"),
+        ("set-clock noon", "Invalid isoformat string: 'noon'"),
         ("set-market ajar", "state 'ajar' is none of"),
     ],
 )

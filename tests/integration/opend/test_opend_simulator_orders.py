@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simulators.opend.session import moment
 from tests.integration.opend.rig import (
     ACCOUNT,
     ERROR,
@@ -171,6 +172,24 @@ async def test_closed_market__order_queues_until_open(rig: Rig) -> None:
     assert state["market_us"] == "CLOSED"
     await rig.control.set_market("open")
     await eventually(lambda: rig.is_at(order_id, "FILLED_ALL"))
+
+
+async def test_calendar__half_day__order_expires_at_one_and_the_next_waits_for_monday() -> None:
+    async with running_rig(session="calendar", clock=moment("2026-11-27T12:00")) as rig:
+        live = await rig.placed(price=180)
+        await rig.until(lambda: rig.pushed(live)[-1:] == ["SUBMITTED"])
+        _, state = await rig.run(rig.context.get_global_state)
+        assert state["market_us"] == "AFTERNOON"
+        await rig.control.call("set_clock", to="2026-11-27T13:00")
+        await rig.until(lambda: rig.pushed(live)[-1:] == ["CANCELLED_ALL"])
+        _, state = await rig.run(rig.context.get_global_state)
+        assert state["market_us"] == "AFTER_HOURS_BEGIN"
+        queued = await rig.placed()
+        assert (await rig.order(queued)).status == "WAITING_SUBMIT"
+        await rig.control.call("set_clock", to="2026-11-30T09:30")
+        await rig.until(lambda: rig.pushed(queued)[-1:] == ["FILLED_ALL"])
+        (row,) = await rig.rows("order_list_query", refresh_cache=True)
+        assert (row["order_id"], row["create_time"][:10]) == (queued, "2026-11-27")
 
 
 async def test_place__partial_fills__pushes_are_cumulative() -> None:
