@@ -58,7 +58,7 @@ class OpenDServer:
             self.refuse()
             self._close_files()
             raise
-        self.gateway.venue.matcher.resume()
+        self.gateway.venue.resume()
         if self._recorder:
             self._recorder.start()
         if self.gateway.replay:

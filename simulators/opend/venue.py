@@ -43,7 +43,11 @@ class Venue:
         self._publish = publish
         self._was_open, self._date = self.session.is_open, self.session.date
         self.now = now
+
+    def resume(self) -> None:
+        """Picks up what a restart interrupted; before it is called nothing moves by itself."""
         self._catch_up()
+        self.matcher.resume()
 
     def place(self, ticket: Ticket) -> Order:
         """Accepts an order; it is in the state file when this returns.

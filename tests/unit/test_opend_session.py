@@ -70,7 +70,9 @@ def go_to(d: Desk, at: str) -> None:
 
 
 def calendar_desk(at: str, state: Path | None = None) -> Desk:
-    return desk(at=moment(at), session="calendar", state=state)
+    d = desk(at=moment(at), session="calendar", state=state)
+    d.venue.resume()
+    return d
 
 
 def test_half_day__day_orders_end_at_one__and_later_ones_wait_for_monday() -> None:

@@ -154,6 +154,24 @@ async def test_kill_9__restarted_on_its_port__working_order_goes_on(tmp_path: Pa
         assert account.cash == 1_000_000 - 10 * Decimal("99.01")
 
 
+async def test_restart__after_the_close__its_orders_are_those_of_yesterday(tmp_path: Path) -> None:
+    options = ("--port", "0", "--state", str(tmp_path / "state.db"), "--session", "calendar")
+    async with (
+        process(*options, "--clock", "2026-11-24T12:00") as first,
+        raw_client(first.port) as client,
+    ):
+        placed = await client.ask("PlaceOrder", client.order(1))
+        await eventually(lambda: has_status(first.control, "SUBMITTED"))
+        await first.stop(signal.SIGKILL)
+    async with process(*options, "--clock", "2026-11-25T08:00") as second:
+        (order,) = await second.control.orders()
+        assert (order.id, order.status) == (placed.s2c.orderIDEx, "CANCELLED_ALL")
+
+
+async def has_status(control: SimulatorControl, status: str) -> bool:
+    return [order.status for order in await control.orders()] == [status]
+
+
 async def filled(control: SimulatorControl) -> list[str]:
     return [order.id for order in await control.orders() if order.status == "FILLED_ALL"]
 
