@@ -24,6 +24,8 @@ class Book:
         self.orders: dict[int, Order] = {}
         self.fills: list[Fill] = []
         self.day = 0
+        # The exchange's date of `day`, YYYY-MM-DD; empty where no calendar ends days.
+        self.date = ""
         # Ids of another life must not come back: they start from the clock.
         self.base = int(now()) * 1000
         self._now, self._market, self._leverage = now, market, options.leverage
@@ -99,18 +101,29 @@ class Book:
             self._file.write(self._dirty.values())
         self._dirty.clear()
 
+    def number(self, order: Order) -> str:
+        """`#1` for the first order of these books: the same in every run, unlike its id."""
+        return f"#{order.id - self.base}"
+
     def set_account(self, account: Account) -> None:
         """Keeps an account changed from outside."""
         self._note_account(account)
         self.commit()
 
-    def next_day(self) -> None:
+    def next_day(self, date: str = "") -> None:
         """Orders so far become those of earlier days; queued ones move along."""
         self.day += 1
+        self.date = date
         for order in self.working():
             order.day = self.day
             self._note(order)
         self._dirty_meta()
+
+    def note_date(self, date: str) -> None:
+        """The day that has begun is of that date."""
+        self.date = date
+        self._dirty_meta()
+        self.commit()
 
     def working(self, account: int | None = None, code: str | None = None) -> list[Order]:
         """Orders that can still change, oldest first."""
@@ -174,7 +187,7 @@ class Book:
         self._dirty["account", key] = ("account", key, account.to_json())
 
     def _dirty_meta(self) -> None:
-        document = {"day": self.day, "base": self.base}
+        document = {"day": self.day, "base": self.base, "date": self.date}
         self._dirty["meta", "book"] = ("meta", "book", document)
 
     def _check_listed(self) -> None:
@@ -190,6 +203,7 @@ class Book:
             return
         for _, document in self._file.read("meta"):
             self.day, self.base = document["day"], document["base"]
+            self.date = document.get("date", "")  # a state file of before has none
         for key, document in self._file.read("account"):
             if int(key) in self.accounts:
                 self.accounts[int(key)].restore(document)

@@ -1,6 +1,9 @@
 """The control port: one JSON object a line in, one out. `verb` names a method `on_<verb>`.
 
 {"verb": "fault", "name": "answer_lost", "n": 1} -> {"ok": true}; errors: {"ok": false, "error": …}
+
+Commands that change something are here, those that only ask in questions.py. The command line
+(ctl.py) is made from their signatures and first lines: a new method is a new command there.
 """
 
 import asyncio
@@ -11,13 +14,19 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from simulators.opend import faults, log
-from simulators.opend.accounts import Account, Position
+from simulators.opend.accounts import Position
 from simulators.opend.errors import ControlError, Rejected
 from simulators.opend.gateway import Gateway
-from simulators.opend.orders import Fill, Order, Status
+from simulators.opend.orders import Order, Status
+from simulators.opend.questions import Answer, Questions, order_row
+from simulators.opend.recording import Recorder
+from simulators.opend.session import moment
 
-Answer = dict[str, Any]
 SESSION_WORDS = {"open": "open", "closed": "closed", "auto": None}
+_REFUSALS = (
+    *(ControlError, Rejected, InvalidOperation, AttributeError),
+    *(TypeError, ValueError, KeyError, OSError),
+)
 
 
 class ControlPort:
@@ -28,9 +37,12 @@ class ControlPort:
         gateway: Gateway,
         listen: Callable[[], Awaitable[None]],
         refuse: Callable[[], None],
+        recorder: Recorder | None = None,
     ) -> None:
+        self._recorder = recorder
         self._gateway, self._listen, self._refuse = gateway, listen, refuse
         self._venue, self._book, self._faults = gateway.venue, gateway.venue.book, gateway.faults
+        self._asked = Questions(gateway)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One control connection."""
@@ -45,24 +57,41 @@ class ControlPort:
     async def _answer(self, line: bytes) -> Answer:
         try:
             request = json.loads(line)
-            verb = getattr(self, f"on_{request.pop('verb')}", None)
-            if verb is None:
-                raise ControlError(f"unknown verb; these exist: {self._verbs()}")
-            call = inspect.signature(verb).bind(**request)
-            answer: Answer = await verb(*call.args, **call.kwargs)
-        except (
-            *(ControlError, Rejected, InvalidOperation, AttributeError),
-            *(TypeError, ValueError, KeyError, OSError),
-        ) as error:
+            if not isinstance(request, dict) or "verb" not in request:
+                raise ControlError('a command is a JSON object with a "verb"')
+            return {"ok": True, **await self.perform(**request)}
+        except _REFUSALS as error:
             log.warning("control_refused", line=line.decode(errors="replace"), error=str(error))
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        return {"ok": True, **answer}
+            sentence = str(error)
+            if not isinstance(error, ControlError | Rejected):
+                sentence = f"{type(error).__name__}: {sentence}"
+            return {"ok": False, "error": sentence}
 
-    def _verbs(self) -> list[str]:
-        return sorted(name.removeprefix("on_") for name in dir(self) if name.startswith("on_"))
+    async def perform(self, verb: str, **params: Any) -> Answer:
+        """One command.
+
+        Raises:
+            ControlError: no such command, or other parameters than it takes.
+            Rejected: the venue refuses.
+        """
+        if verb not in VERBS:
+            raise ControlError(f"unknown verb {verb!r}; these exist: {', '.join(sorted(VERBS))}")
+        method = getattr(self if hasattr(self, f"on_{verb}") else self._asked, f"on_{verb}")
+        signature = inspect.signature(method)
+        try:
+            call = signature.bind(**params)
+        except TypeError as error:
+            takes = ", ".join(str(p) for p in signature.parameters.values()) or "nothing"
+            raise ControlError(f"{verb}: {error}; it takes {takes}") from None
+        moment = self._recorder.moment() if self._recorder else {}
+        answer: Answer = await method(*call.args, **call.kwargs)
+        if self._recorder and verb in CHANGES:
+            self._recorder.did(moment, verb, params)
+        return answer
 
     async def on_fault(self, name: str, **params: Any) -> Answer:
-        """Arms, switches or performs one fault of faults.py."""
+        """Arms, switches or performs one fault."""
+        _check_fault(name)
         log.event("fault", fault=name, **params)
         if name in faults.SWITCHES:
             await self._switch(name, **params)
@@ -74,14 +103,12 @@ class ControlPort:
 
     async def on_clear(self, name: str | None = None) -> Answer:
         """Disarms and switches off one fault, or all."""
+        if name is not None:
+            _check_fault(name)
         self._faults.disarm(name)
         for switch in faults.SWITCHES if name is None else faults.SWITCHES & {name}:
             await self._switch(switch, on=False)
         return {}
-
-    async def on_faults(self) -> Answer:
-        """What is armed, on, and how often each struck."""
-        return self._faults.describe()
 
     async def on_set_price(self, code: str, price: str, pin: bool = False) -> Answer:
         """Jumps to a price; `pin` stops the path there."""
@@ -89,11 +116,23 @@ class ControlPort:
         self._gateway.push_quotes()
         return {}
 
+    async def on_step(self, steps: int = 1) -> Answer:
+        """Moves every price one step along its path, or several; what was taken is back."""
+        for _ in range(int(steps)):
+            self._gateway.step()
+        return {}
+
     async def on_set_market(self, state: str) -> Answer:
-        """open, closed, or auto (as the session option says)."""
+        """Opens or closes trading: open, closed, or auto (as --session says)."""
         if state not in SESSION_WORDS:
             raise ControlError(f"state {state!r} is none of {list(SESSION_WORDS)}")
         self._venue.set_session(SESSION_WORDS[state])
+        return {}
+
+    async def on_set_clock(self, to: str) -> Answer:
+        """Jumps to a time, e.g. 2026-11-27T12:59, New York's unless a zone is given."""
+        self._gateway.clock.set(moment(to))
+        self._venue.watch_clock()
         return {}
 
     async def on_split(self, code: str, numerator: int, denominator: int = 1) -> Answer:
@@ -125,60 +164,19 @@ class ControlPort:
 
     async def on_set_cash(self, cash: str, account: int | None = None) -> Answer:
         """Sets an account's cash."""
-        found = self._account(account)
+        found = self._asked.find_account(account)
         found.cash = Decimal(str(cash))
         self._book.set_account(found)
         return {}
 
     async def on_set_position(self, code: str, quantity: int, account: int | None = None) -> Answer:
         """Sets a holding at its last price, cash untouched."""
-        found, price = self._account(account), self._venue.market.stock(code).last
+        found, price = self._asked.find_account(account), self._venue.market.stock(code).last
         found.positions.pop(code, None)
         if quantity:
             found.positions[code] = Position(int(quantity), int(quantity) * price)
         self._book.set_account(found)
         return {}
-
-    async def on_counts(self) -> Answer:
-        """Requests by protocol since the start of the process."""
-        return {"counts": self._gateway.record.counts_json()}
-
-    async def on_placements(self) -> Answer:
-        """Every PlaceOrder that arrived since the start of the process."""
-        return {"placements": self._gateway.record.placements_json()}
-
-    async def on_orders(self, account: int | None = None) -> Answer:
-        """All orders of all days, oldest first; of one account, or of all."""
-        orders = self._book.orders.values()
-        return {"orders": [_order(o) for o in orders if account in (None, o.account)]}
-
-    async def on_fills(self, account: int | None = None) -> Answer:
-        """All executions, oldest first; a reversal has a negative quantity."""
-        return {"fills": [_fill(f) for f in self._book.fills if account in (None, f.account)]}
-
-    async def on_account(self, account: int | None = None) -> Answer:
-        """Cash, cash on order, and positions."""
-        found = self._account(account)
-        positions = [
-            {"code": code, "quantity": p.quantity, "cost": str(p.cost)}
-            for code, p in sorted(found.positions.items())
-        ]
-        hold = self._book.hold(found.id)
-        cash = {"cash": str(found.cash), "hold": str(hold)}
-        return {"account": found.id, **cash, "positions": positions}
-
-    async def on_quote(self, code: str) -> Answer:
-        """Last, bid and ask."""
-        quote, last = self._venue.market.quote(code), self._venue.market.stock(code).last
-        return {"last": str(last), "bid": str(quote.bid), "ask": str(quote.ask)}
-
-    async def on_connections(self) -> Answer:
-        """Who is connected."""
-        links = [
-            {"peer": k.peer, "conn_id": str(k.conn_id), "accounts": sorted(k.accounts)}
-            for k in self._gateway.links
-        ]
-        return {"connections": links}
 
     async def _switch(self, name: str, on: bool = True, drop: bool = False) -> None:
         changed = self._faults.switch(name, on)
@@ -224,21 +222,22 @@ class ControlPort:
             matcher.force(order, _status(status))
         else:
             matcher.reverse_fills(order, keep_dealt)
-        return {"order": _order(order)}
+        return {"order": order_row(order)}
 
     def _order(self, order_id: str | None, remark: str | None) -> Order:
         newest_first = reversed(self._book.orders.values())
         for order in newest_first:
-            if str(order.id) == order_id or (order_id is None and order.remark == remark):
+            named = order_id in (str(order.id), self._book.number(order))
+            if named or (order_id is None and order.remark == remark):
                 return order
         raise ControlError(f"no order with order_id={order_id!r}, remark={remark!r}")
 
-    def _account(self, account: int | None) -> Account:
-        if account is None:
-            return self._book.default_account()
-        if account not in self._book.accounts:
-            raise ControlError(f"account {account} is none of {list(self._book.accounts)}")
-        return self._book.accounts[account]
+
+def _check_fault(name: str) -> None:
+    if name not in faults.ALL:
+        raise ControlError(
+            f"no fault is named {name!r}; these are: {', '.join(sorted(faults.ALL))}"
+        )
 
 
 def _status(name: str) -> Status:
@@ -247,16 +246,10 @@ def _status(name: str) -> Status:
     return Status[name]
 
 
-def _order(order: Order) -> Answer:
-    return {
-        **order.to_json(),
-        "id": str(order.id),
-        "side": order.side.name,
-        "order_type": order.order_type.name,
-        "status": order.status.name,
-        "average": str(order.average),
-    }
+def _methods(owner: type) -> dict[str, Callable[..., Awaitable[Answer]]]:
+    named = vars(owner).items()
+    return {name.removeprefix("on_"): call for name, call in named if name.startswith("on_")}
 
 
-def _fill(fill: Fill) -> Answer:
-    return {**fill.to_json(), "order_id": str(fill.order_id), "side": fill.side.name}
+CHANGES = _methods(ControlPort)
+VERBS = {**CHANGES, **_methods(Questions)}

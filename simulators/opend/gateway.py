@@ -3,8 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from simulators.opend import log, protocol, quotes, schema, trade, wire
+from simulators.opend.clock import Clock
 from simulators.opend.errors import BadFrame, Rejected
 from simulators.opend.faults import Armed
 from simulators.opend.limits import CONNECTIONS, RateLimiter
@@ -14,6 +16,7 @@ from simulators.opend.orders import Order
 from simulators.opend.protocol import Frame
 from simulators.opend.pushes import Pushes
 from simulators.opend.record import Placement, Record
+from simulators.opend.replay import Replay
 from simulators.opend.schema import NUMBERS, Message
 from simulators.opend.session import CLOSED
 from simulators.opend.venue import Venue
@@ -28,6 +31,16 @@ DEFAULT_BUSY = "系统繁忙"
 SILENT_INTERVALS = 3
 
 
+class Observer(Protocol):
+    """Hears of requests before they are executed, and of every order update."""
+
+    async def arrived(self, protocol: str) -> None:
+        """A request, by the name of its protocol."""
+
+    def changed(self, status: str) -> None:
+        """The name of an order's new status."""
+
+
 class Gateway:
     """All connections of one simulator."""
 
@@ -35,7 +48,10 @@ class Gateway:
         self._options = options
         self.record = Record()
         self.links: set[Link] = set()
-        self.venue = Venue(options, publish=self.publish)
+        self.observers: list[Observer] = []
+        self.replay: Replay | None = None
+        self.clock = Clock(options.clock, options.speed)
+        self.venue = Venue(options, publish=self.publish, now=self.clock.time)
         self.faults = self.venue.faults
         self._pushes = Pushes(self.faults)
         self._kept: list[Callable[[], None]] = []
@@ -72,6 +88,10 @@ class Gateway:
     def publish(self, order: Order) -> None:
         """Tells subscribed connections about an order."""
         log.event("order", order_id=order.id, status=order.status.name, filled=order.filled)
+        for observer in self.observers:
+            observer.changed(order.status.name)
+        if order.filled:
+            self.quotes.push_traded(self.links, order.code)
         if self.faults.is_on("no_push"):
             return
         account = self.venue.book.accounts[order.account]
@@ -107,6 +127,11 @@ class Gateway:
             link.heard_at = time.monotonic()
             link.thaw()
 
+    def step(self) -> None:
+        """One step of every price, told to whoever registered for it."""
+        self.venue.step_prices()
+        self.push_quotes()
+
     def push_quotes(self) -> None:
         """Sends quote pushes to whoever registered for them."""
         self.quotes.push_all(self.links)
@@ -128,6 +153,8 @@ class Gateway:
             # has given up by then. That is what SIGSTOP does to a real OpenD.
             await self.faults.thawed.wait()
             link.heard_at = time.monotonic()
+            for observer in self.observers:
+                await observer.arrived(schema.NAMES.get(frame.protocol, ""))
             self._serve(link, frame)
 
     def _serve(self, link: Link, frame: Frame) -> None:
@@ -255,7 +282,7 @@ class Gateway:
         s2c.marketUS = self.venue.session.state
         s2c.qotLogined = s2c.trdLogined = not self.faults.is_on("logged_out")
         s2c.serverVer, s2c.serverBuildNo = SERVER_VERSION, BUILD
-        s2c.time, s2c.localTime = int(time.time()), time.time()
+        s2c.time, s2c.localTime = int(self.clock.time()), time.time()
         s2c.programStatus.type, s2c.connID = PROGRAM_READY, link.conn_id
 
     def _keep_alive(self, link: Link, c2s: Message, s2c: Message) -> None:

@@ -1,13 +1,14 @@
-"""Runs a simulator as its own process: `python -m simulators.opend.main --port 0`."""
+"""Runs a simulator as its own process, or (`ctl`) commands one that runs."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Sequence
 
-from simulators.opend import log
+from simulators.opend import ctl, log
+from simulators.opend.arguments import parse
 from simulators.opend.errors import OpenDError
-from simulators.opend.options import OpenDOptions, parse
+from simulators.opend.options import OpenDOptions
 from simulators.opend.server import OpenDServer
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -34,13 +35,18 @@ async def serve(options: OpenDOptions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; exit code 2 for what the user can mend, with one sentence on stderr."""
-    options = parse(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "ctl":
+        return ctl.main(argv[1:])
+    options = parse(argv)
     log.to_stderr(options.quiet)
     try:
         asyncio.run(serve(options))
     except (OpenDError, OSError) as error:
         sys.stderr.write(f"opend: {error}\n")
         return 2
+    except KeyboardInterrupt:  # before or after the loop listened to signals
+        return 0
     return 0
 
 

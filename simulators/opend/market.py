@@ -1,4 +1,4 @@
-"""The market: one seeded price path a symbol, quotes with a spread, halts.
+"""The market: one seeded price path a symbol, an order book around it, halts.
 
 The n-th step of a symbol's path depends on seed and symbol only, never on when it is taken or on
 what other symbols do.
@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from simulators.opend.depth import Depth
 from simulators.opend.errors import Rejected
 from simulators.opend.options import OpenDOptions
 from simulators.opend.orders import Side
 
-# Below a dollar US prices move in hundredths of a cent.
-# https://www.law.cornell.edu/cfr/text/17/242.612 (Rule 612)
-SUB_DOLLAR_TICK = Decimal("0.0001")
 # A path stays this near to its start, so that a demo's limits stay sensible all day.
 BAND = Decimal("0.02")
 
@@ -55,10 +53,11 @@ class MarketData:
     """All symbols."""
 
     def __init__(self, options: OpenDOptions) -> None:
-        self._tick, self._spread = options.tick, options.spread_ticks
-        self._move, self._seed = options.price_move_ticks, options.seed
+        self.tick, self._options = options.tick_at, options
+        self._move = options.price_move_ticks
         self._stocks = {code: _listed(code, price) for code, price in options.prices.items()}
         self._random = {code: random.Random(f"{options.seed}:{code}") for code in self._stocks}
+        self._depths: dict[str, Depth] = {}
 
     @property
     def codes(self) -> Iterable[str]:
@@ -80,22 +79,22 @@ class MarketData:
             raise Rejected(f"Unknown stock {code}: this simulator lists {', '.join(self.codes)}.")
         return self._stocks[code]
 
-    def tick(self, price: Decimal) -> Decimal:
-        """The smallest step at that price."""
-        return self._tick if price >= 1 else SUB_DOLLAR_TICK
-
     def quote(self, code: str) -> Quote:
-        """Bid and ask around the last price; sizes are seeded too."""
-        last = self.stock(code).last
-        tick = self.tick(last)
-        sizes = random.Random(f"{self._seed}:{code}:{last}")
-        bid = max(tick, last - tick * (self._spread // 2))
-        ask = last + tick * (self._spread - self._spread // 2)
-        return Quote(bid, ask, 100 * sizes.randint(1, 20), 100 * sizes.randint(1, 20))
+        """Best bid and ask; a side of which all was taken has size 0."""
+        depth = self.depth(code)
+        bid, ask = depth.best(Side.SELL), depth.best(Side.BUY)
+        return Quote(bid.price, ask.price, bid.size, ask.size)
+
+    def depth(self, code: str) -> Depth:
+        """The order book of one symbol, less what was taken since the last price step."""
+        if code not in self._depths:
+            self._depths[code] = Depth(self._options, code, self.stock(code).last)
+        return self._depths[code]
 
     def step(self, code: str) -> Decimal:
         """Moves one symbol one step along its path."""
         stock = self.stock(code)
+        self._depths.pop(code, None)
         move = self._random[code].randint(-self._move, self._move)
         if stock.pinned:
             return stock.last
@@ -111,11 +110,13 @@ class MarketData:
         if not price.is_finite() or price <= 0 or price % self.tick(price):
             raise Rejected(f"Price {price} of {code} is not a positive multiple of its tick.")
         stock.base, stock.pinned = price, pin
+        self._depths.pop(code, None)
         self._trade(stock, price)
 
     def split(self, code: str, numerator: int, denominator: int) -> None:
         """Prices of one symbol in new shares, each to the nearest tick."""
         stock = self.stock(code)
+        self._depths.pop(code, None)
         for name in ("last", "base", "open", "high", "low", "previous_close"):
             price: Decimal = getattr(stock, name) * denominator / numerator
             tick = self.tick(price)
@@ -129,6 +130,7 @@ class MarketData:
 
     def new_day(self) -> None:
         """The last price becomes yesterday's close."""
+        self._depths.clear()
         for stock in self._stocks.values():
             stock.previous_close = stock.open = stock.high = stock.low = stock.last
             stock.volume, stock.turnover = 0, Decimal(0)

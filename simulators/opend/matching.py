@@ -41,6 +41,7 @@ class Matcher:
     ) -> None:
         self.ack_seconds, self.fill_seconds = options.ack_seconds, options.fill_seconds
         self._partial_rate, self._seed = options.partial_rate, options.seed
+        self._speed = options.speed
         self._book, self._market, self._session, self._faults = book, market, session, faults
         self._schedule, self._publish = schedule, publish
         self._pending: set[int] = set()
@@ -165,7 +166,7 @@ class Matcher:
         self._change(order, Status.FILL_CANCELLED)
 
     def _later(self, delay: float, then: Callable[[], None]) -> None:
-        self._schedule(delay, lambda: None if self._stopped else then())
+        self._schedule(delay / self._speed, lambda: None if self._stopped else then())
 
     def _acknowledge(self, order: Order) -> None:
         if order.status is not Status.SUBMITTING:
@@ -180,13 +181,23 @@ class Matcher:
         self._pending.discard(order.id)
         if not self._fillable(order):
             return
-        self._book.execute(order, self._slice(order), self._price(order))
+        depth, wanted = self._market.depth(order.code), self._slice(order)
+        for level in depth.against(order.side):
+            shares = min(wanted, level.size)
+            if not shares or not self._pays(order, level.price):
+                break
+            depth.take(order.side, level.price, shares)
+            self._execute(order, shares, level.price)
+            wanted -= shares
+        self.consider(order)
+
+    def _execute(self, order: Order, shares: int, price: Decimal) -> None:
+        self._book.execute(order, shares, price)
         if not order.left:
             self._change(order, Status.FILLED_ALL)
             return
         cancelling = order.status in CANCELLING
         self._change(order, Status.CANCELLING_PART if cancelling else Status.FILLED_PART)
-        self.consider(order)
 
     def _end_later(self, order: Order) -> None:
         self._later(self.ack_seconds, lambda: self._cancelled(order))
@@ -212,9 +223,13 @@ class Matcher:
         return bool(order.left) and self._crosses(order)
 
     def _crosses(self, order: Order) -> bool:
+        best = self._market.depth(order.code).best(order.side)
+        return best.size > 0 and self._pays(order, best.price)
+
+    @staticmethod
+    def _pays(order: Order, price: Decimal) -> bool:
         if order.order_type is OrderType.MARKET:
             return True
-        price = self._market.quote(order.code).against(order.side)
         return order.price >= price if order.side is Side.BUY else order.price <= price
 
     def _price(self, order: Order) -> Decimal:

@@ -15,7 +15,7 @@ from Crypto.Cipher._mode_cbc import CbcMode
 from Crypto.PublicKey import RSA
 from Crypto.Util.Padding import pad, unpad
 
-from simulators.opend.errors import BadFrame
+from simulators.opend.errors import BadFrame, OpenDError
 
 # flags, protocol, body format, version, serial, body length, SHA-1 of the plain body, reserved
 HEADER = struct.Struct("<1s1sI2B2I20s8s")
@@ -45,7 +45,7 @@ class Cipher:
     """
 
     def __init__(self, rsa_key: Path | None = None) -> None:
-        self._rsa = PKCS1_v1_5.new(RSA.import_key(rsa_key.read_text())) if rsa_key else None
+        self._rsa = PKCS1_v1_5.new(_key(rsa_key)) if rsa_key else None
         self.aes_key = secrets.token_hex(8) if rsa_key else ""
         self.aes_iv = secrets.token_hex(8) if rsa_key else ""
         self._aes_on = False
@@ -82,6 +82,21 @@ class Cipher:
 
     def _aes(self) -> CbcMode:
         return AES.new(self.aes_key.encode(), AES.MODE_CBC, iv=self.aes_iv.encode())
+
+
+def _key(path: Path) -> RSA.RsaKey:
+    try:
+        key = RSA.import_key(path.read_text())
+    except OSError as error:
+        raise OpenDError(f"RSA key {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise OpenDError(f"RSA key {path} is no PKCS#1 private key: {error}.") from error
+    if not key.has_private() or key.size_in_bytes() != RSA_CIPHER_CHUNK:
+        raise OpenDError(
+            f"RSA key {path} must be a private one of {8 * RSA_CIPHER_CHUNK} bits, as futu-api's: "
+            f"openssl genrsa -traditional -out {path.name} 1024"
+        )
+    return key
 
 
 def _chunks(body: bytes, size: int) -> list[bytes]:

@@ -1,12 +1,12 @@
 """The quote half of OpenD: snapshots, subscriptions and pushes of US stocks."""
 
-import time
 from collections.abc import Iterable
 
 from simulators.opend import wire
 from simulators.opend.errors import Rejected
 from simulators.opend.limits import SNAPSHOT_CODES, RateLimiter
 from simulators.opend.link import Link
+from simulators.opend.orders import Side
 from simulators.opend.schema import NUMBERS, Message, module, response
 from simulators.opend.trade import Handler
 from simulators.opend.venue import Venue
@@ -39,7 +39,7 @@ class QuoteDesk:
         self._limits.check("GetSecuritySnapshot")
         if len(c2s.securityList) > SNAPSHOT_CODES:
             raise Rejected(f"At most {SNAPSHOT_CODES} stocks in one snapshot.")
-        now = time.time()
+        now = self._venue.now()
         for code in self._codes(c2s.securityList):
             stock = self._market.stock(code)
             quote, tick = self._market.quote(code), self._market.tick(stock.last)
@@ -113,6 +113,11 @@ class QuoteDesk:
         for link in links:
             self.push([link], link.pushed_quotes)
 
+    def push_traded(self, links: Iterable[Link], code: str) -> None:
+        """Sends what an execution changed to those who registered for it."""
+        for link in links:
+            self.push([link], {wanted for wanted in link.pushed_quotes if wanted[0] == code})
+
     def push(self, links: Iterable[Link], wanted: Iterable[tuple[str, int]]) -> None:
         """Sends those quotes and books."""
         for code, kind in sorted(wanted):
@@ -127,11 +132,12 @@ class QuoteDesk:
 
     def _basic(self, code: str) -> Message:
         stock = self._market.stock(code)
-        return wire.basic_quote(stock, self._market.tick(stock.last), time.time())
+        return wire.basic_quote(stock, self._market.tick(stock.last), self._venue.now())
 
     def _fill_book(self, target: Message, code: str, depth: int) -> None:
-        tick = self._market.tick(self._market.stock(code).last)
-        wire.fill_order_book(target, code, self._market.quote(code), tick, depth)
+        book = self._market.depth(code)
+        asks, bids = book.against(Side.BUY)[:depth], book.against(Side.SELL)[:depth]
+        wire.fill_order_book(target, code, asks, bids)
 
     def _codes(self, securities: Iterable[Message]) -> list[str]:
         for security in securities:

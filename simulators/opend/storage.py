@@ -8,6 +8,11 @@ from typing import Any
 
 from simulators.opend.errors import OpenDError
 
+# "OPND": marks a file as ours, for `file` and for ourselves.
+# https://www.sqlite.org/pragma.html#pragma_application_id
+APPLICATION_ID = 0x4F504E44
+COLUMNS = ["kind", "id", "document"]
+
 Row = tuple[str, str, dict[str, Any]]  # kind, id, document
 
 
@@ -21,6 +26,7 @@ class StateFile:
     def __init__(self, path: Path) -> None:
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1)
+            self._check_kind(path)
             # Exclusive: a second simulator on one file would sell the same shares twice.
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -29,8 +35,22 @@ class StateFile:
                 "CREATE TABLE IF NOT EXISTS state (kind TEXT, id TEXT, document TEXT, "
                 "PRIMARY KEY (kind, id)) WITHOUT ROWID"
             )
+            self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
         except sqlite3.Error as error:
-            raise OpenDError(f"State file {path} cannot be used: {error}.") from error
+            raise OpenDError(_sentence(path, error)) from error
+
+    def _check_kind(self, path: Path) -> None:
+        """Looks before anything is written: the file may be somebody else's."""
+        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
+        names = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in names}
+        columns = [row[1] for row in self._db.execute("PRAGMA table_info(state)")]
+        # Files of before the mark have 0.
+        ours = mark in (0, APPLICATION_ID) and tables <= {"state"} and columns in ([], COLUMNS)
+        if not ours:
+            raise OpenDError(
+                f"State file {path} is a database of another kind: give --state a new name."
+            )
 
     def write(self, rows: Iterable[Row]) -> None:
         """Inserts or replaces all rows, or none."""
@@ -50,3 +70,13 @@ class StateFile:
     def close(self) -> None:
         """Releases the file."""
         self._db.close()
+
+
+def _sentence(path: Path, error: sqlite3.Error) -> str:
+    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        return f"State file {path} is no state file of this simulator: give --state a new name."
+    if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        return f"State file {path} cannot be used: another simulator has it open."
+    if not path.parent.is_dir():
+        return f"State file {path} cannot be used: the folder {path.parent} does not exist."
+    return f"State file {path} cannot be used: {error}."

@@ -42,6 +42,12 @@ class Venue:
         )
         self._publish = publish
         self._was_open, self._date = self.session.is_open, self.session.date
+        self.now = now
+
+    def resume(self) -> None:
+        """Picks up what a restart interrupted; before it is called nothing moves by itself."""
+        self._catch_up()
+        self.matcher.resume()
 
     def place(self, ticket: Ticket) -> Order:
         """Accepts an order; it is in the state file when this returns.
@@ -166,7 +172,8 @@ class Venue:
         if not self.session.follows_calendar:
             return
         is_open, today = self.session.is_open, self.session.date
-        if self._was_open and not is_open:
+        # A clock that jumped (a machine that slept) may show another day without a close between.
+        if self._was_open and (not is_open or today != self._date):
             self.matcher.expire()
         if today != self._date:
             self._next_day()
@@ -192,8 +199,23 @@ class Venue:
 
     def _next_day(self) -> None:
         self.market.new_day()
-        self.book.next_day()
+        self.book.next_day(self._today())
         self.book.commit()
+
+    def _today(self) -> str:
+        return self.session.date.isoformat() if self.session.follows_calendar else ""
+
+    def _catch_up(self) -> None:
+        """Ends what the calendar ended while no simulator ran on these books."""
+        today, known = self._today(), self.book.date
+        if not today:
+            return
+        if known and known != today:
+            self.matcher.expire()
+            self._next_day()
+        elif not self._was_open:
+            self.matcher.expire()
+        self.book.note_date(today)
 
     def _check_funds(self, ticket: Ticket, shares: int, price: Decimal, besides: int = 0) -> None:
         account, side = self.book.accounts[ticket.account], Side(ticket.side)
@@ -203,7 +225,7 @@ class Venue:
         else:
             rules.check_buy(account, ticket.code, shares, working)
         if ticket.order_type == OrderType.MARKET:
-            price = self.market.quote(ticket.code).against(side)
+            price = self.market.depth(ticket.code).reach(side, shares)
         power = self.book.power(account, besides)
         rules.check_power(account, ticket.code, side, shares * price, power)
 

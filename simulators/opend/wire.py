@@ -1,8 +1,10 @@
 """Domain to protobuf. The only place where an exact number becomes a float."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from simulators.opend.accounts import Account, Position
+from simulators.opend.depth import Level
 from simulators.opend.market import Quote, Stock
 from simulators.opend.orders import Env, Fill, Market, Order
 from simulators.opend.schema import Message, module
@@ -192,15 +194,12 @@ def basic_quote(stock: Stock, tick: Decimal, now: float) -> Message:
     )
 
 
-def fill_order_book(target: Message, code: str, quote: Quote, tick: Decimal, depth: int) -> None:
+def fill_order_book(
+    target: Message, code: str, asks: Iterable[Level], bids: Iterable[Level]
+) -> None:
     """Writes the sides of Qot_GetOrderBook or Qot_UpdateOrderBook, best level first."""
     target.security.CopyFrom(security(code))
     target.name = code
-    for level in range(depth):
-        target.orderBookAskList.add(
-            price=float(quote.ask + level * tick), volume=quote.ask_size, orederCount=1
-        )
-        if quote.bid - level * tick > 0:
-            target.orderBookBidList.add(
-                price=float(quote.bid - level * tick), volume=quote.bid_size, orederCount=1
-            )
+    for rows, levels in ((target.orderBookAskList, asks), (target.orderBookBidList, bids)):
+        for level in levels:
+            rows.add(price=float(level.price), volume=level.size, orederCount=1)

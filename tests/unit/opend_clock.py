@@ -73,8 +73,8 @@ class Desk:
         return self.venue.book.accounts[ACCOUNT].held(code)
 
 
-def desk(**options: Any) -> Desk:
-    clock = Clock()
+def desk(*, at: float = MONDAY, **options: Any) -> Desk:
+    clock = Clock(at)
     published: list[tuple[int, Status, int]] = []
     chosen: dict[str, Any] = {"partial_rate": 0.0, "price_interval_seconds": 0.0, **options}
     venue = Venue(

@@ -5,11 +5,12 @@ from decimal import Decimal
 import pytest
 
 from simulators.opend import orders, schema
+from simulators.opend.arguments import PROGRAM, parse
 from simulators.opend.errors import ControlError, Rejected
 from simulators.opend.faults import ALL, Faults
 from simulators.opend.faults import __doc__ as fault_table
 from simulators.opend.limits import RateLimiter
-from simulators.opend.options import OpenDOptions, parse
+from simulators.opend.options import OpenDOptions
 from simulators.opend.wire import exact
 
 
@@ -113,13 +114,33 @@ def test_parse__nothing__is_the_defaults() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["--price AAPL", "--position AAPL=1.5", "--position ZZZ=1", "--account 7=US", "--price A=0"],
+    [
+        *("--price AAPL", "--position AAPL=1.5", "--position ZZZ=1", "--account 7=US"),
+        *("--price A=0", "--price A=1.001", "--tick 0", "--cash none", "--cash -1", "--ack -1"),
+        *("--port 65536", "--port 65535", "--port 7 --control-port 7", "--price-interval nan"),
+        *("--partial-rate 2", "--leverage 0", "--session never"),
+    ],
 )
 def test_parse__wrong_option__usage_error(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(line.split())
     assert ended.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_help__every_option__says_what_it_is_and_its_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(["--help"])
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert PROGRAM in printed
+    assert "between price steps; 0 = prices stand still (1.0)" in " ".join(printed.split())
+    fields = {name.removesuffix("_seconds") for name in OpenDOptions.__dataclass_fields__}
+    told = {"accounts": "account", "positions": "position", "prices": "price"}
+    for name in fields:
+        assert f"--{told.get(name, name).replace('_', '-')}" in printed
 
 
 @pytest.mark.parametrize("name", ["OrderStatus", "TrdSide", "OrderType", "TrdEnv", "TrdMarket"])

@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -319,6 +321,29 @@ def test_state_file__in_use__second_simulator_refused(tmp_path: Path) -> None:
     desk(state=tmp_path / "state.db")
     with pytest.raises(OpenDError, match=r"state\.db cannot be used"):
         desk(state=tmp_path / "state.db")
+
+
+def test_state_file__database_of_another_kind__refused_and_left_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE orders (id INTEGER)")
+    before = file.read_bytes()
+    with pytest.raises(OpenDError, match="another kind"):
+        desk(state=file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("text.db", "no state file"), ("no/such.db", "no does not exist")]
+)
+def test_state_file__that_cannot_be_one__said_in_a_sentence(
+    tmp_path: Path, name: str, sentence: str
+) -> None:
+    (tmp_path / "text.db").write_text(
+        "this is no database, and longer than a header of one is\n" * 9
+    )
+    with pytest.raises(OpenDError, match=sentence):
+        desk(state=tmp_path / name)
 
 
 def test_state_file__symbol_no_longer_listed__start_refused(tmp_path: Path) -> None:

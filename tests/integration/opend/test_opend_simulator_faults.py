@@ -360,7 +360,7 @@ async def test_subscription__second_set_of_accounts__replaces_the_first(rig: Rig
     ("verb", "params", "sentence"),
     [
         ("nonsense", {}, "unknown verb"),
-        ("fault", {"name": "nonsense"}, "cannot be armed"),
+        ("fault", {"name": "nonsense"}, "no fault is named"),
         ("fault", {"name": "late_fill", "order_id": "5"}, "no order with"),
         ("fault", {"name": "frozen", "colour": 1}, "colour"),
         ("fault", {"name": "force_status", "order_id": "5", "status": "ODD"}, "no order with"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simulators.opend.session import moment
 from tests.integration.opend.rig import (
     ACCOUNT,
     ERROR,
@@ -173,6 +174,24 @@ async def test_closed_market__order_queues_until_open(rig: Rig) -> None:
     await eventually(lambda: rig.is_at(order_id, "FILLED_ALL"))
 
 
+async def test_calendar__half_day__order_expires_at_one_and_the_next_waits_for_monday() -> None:
+    async with running_rig(session="calendar", clock=moment("2026-11-27T12:00")) as rig:
+        live = await rig.placed(price=180)
+        await rig.until(lambda: rig.pushed(live)[-1:] == ["SUBMITTED"])
+        _, state = await rig.run(rig.context.get_global_state)
+        assert state["market_us"] == "AFTERNOON"
+        await rig.control.call("set_clock", to="2026-11-27T13:00")
+        await rig.until(lambda: rig.pushed(live)[-1:] == ["CANCELLED_ALL"])
+        _, state = await rig.run(rig.context.get_global_state)
+        assert state["market_us"] == "AFTER_HOURS_BEGIN"
+        queued = await rig.placed()
+        assert (await rig.order(queued)).status == "WAITING_SUBMIT"
+        await rig.control.call("set_clock", to="2026-11-30T09:30")
+        await rig.until(lambda: rig.pushed(queued)[-1:] == ["FILLED_ALL"])
+        (row,) = await rig.rows("order_list_query", refresh_cache=True)
+        assert (row["order_id"], row["create_time"][:10]) == (queued, "2026-11-27")
+
+
 async def test_place__partial_fills__pushes_are_cumulative() -> None:
     async with running_rig(partial_rate=1.0, seed=3) as rig:
         order_id = await rig.placed(quantity=50)
@@ -215,3 +234,38 @@ async def test_quotes__snapshot_subscription_and_push(rig: Rig) -> None:
         assert rows["suspension"][0]
     finally:
         await rig.run(quotes.close)
+
+
+async def test_order_book__thin__shown_walked_and_pushed() -> None:
+    async with running_rig(depth_shares=100, depth_levels=4) as rig:
+        package = futu()
+        base: Any = package.OrderBookHandlerBase
+        pushed: list[dict[str, Any]] = []
+
+        class Recorder(base):  # type: ignore[misc]
+            def on_recv_rsp(self, message: Any) -> tuple[int, Any]:
+                code, book = super().on_recv_rsp(message)
+                pushed.append(book)
+                return code, book
+
+        make = partial(package.OpenQuoteContext, "127.0.0.1", rig.server.port)
+        quotes = await rig.run(connect, make)
+        try:
+            quotes.set_handler(Recorder())
+            assert (await rig.run(quotes.get_order_book, "US.AAPL"))[0] == ERROR
+            assert (await rig.run(quotes.subscribe, ["US.AAPL"], ["ORDER_BOOK"]))[0] == OK
+            code, book = await rig.run(quotes.get_order_book, "US.AAPL", 3)
+            assert (code, book["code"]) == (OK, "US.AAPL")
+            assert [row[0] for row in book["Ask"]] == [190.01, 190.02, 190.03]
+            assert [row[0] for row in book["Bid"]] == [189.99, 189.98, 189.97]
+            first, second = (int(row[1]) for row in book["Ask"][:2])
+            order_id = await rig.placed(quantity=first + 1, price=190.02)
+            await rig.until(lambda: rig.pushed(order_id)[-1:] == ["FILLED_ALL"])
+            await rig.until(lambda: bool(pushed) and pushed[-1]["Ask"][0][0] == 190.02)
+            assert pushed[-1]["Ask"][0][1] == second - 1
+            fills = [(fill.quantity, fill.price) for fill in await rig.control.fills()]
+            assert fills == [(first, Decimal("190.01")), (1, Decimal("190.02"))]
+            paid = first * Decimal("190.01") + Decimal("190.02")
+            assert (await rig.order(order_id)).value == paid
+        finally:
+            await rig.run(quotes.close)

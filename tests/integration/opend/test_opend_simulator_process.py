@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from Crypto.PublicKey import RSA
 
 from bronco.processes import free_port
+from simulators.opend.arguments import PROGRAM
 from simulators.opend.control import SimulatorControl
 from tests.integration.opend.raw import RawClient, raw_client
 from tests.waiting import eventually
@@ -68,15 +70,47 @@ async def test_signal__clients_connected__clean_exit(number: int) -> None:
         assert await simulator.stop(number) == 0
 
 
-async def test_start__port_taken__one_sentence_and_code_2() -> None:
+async def complaint_of(*options: str) -> str:
+    """What a simulator that must not start says."""
+    second = await asyncio.create_subprocess_exec(
+        *COMMAND, *options, stderr=asyncio.subprocess.PIPE
+    )
+    _, complaint = await asyncio.wait_for(second.communicate(), 20)
+    assert second.returncode == 2
+    return complaint.decode()
+
+
+async def test_start__port_taken__one_sentence_and_code_2(tmp_path: Path) -> None:
     async with process("--port", "0") as simulator:
-        second = await asyncio.create_subprocess_exec(
-            *COMMAND, "--port", str(simulator.port), stderr=asyncio.subprocess.PIPE
+        taken = str(simulator.port)
+        told = await complaint_of("--port", taken)
+        assert told == (
+            f"opend: Port {taken} of 127.0.0.1 is taken, perhaps by another OpenD: "
+            "stop that, or choose another --port (0 takes any free one).\n"
         )
-        _, complaint = await asyncio.wait_for(second.communicate(), 20)
-        assert second.returncode == 2
-        assert complaint.startswith(b"opend: ")
-        assert b"Traceback" not in complaint
+        told = await complaint_of("--port", "0", "--control-port", taken)
+        assert "choose another --control-port" in told
+
+
+async def test_start__key_of_another_kind__one_sentence_and_code_2(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_bytes(RSA.generate(2048).export_key("PEM", pkcs=1))
+    told = await complaint_of("--port", "0", "--rsa-key", str(tmp_path / "key.pem"))
+    assert "must be a private one of 1024 bits" in told
+    assert told.count("\n") == 1
+
+
+async def test_help__its_program__trades_against_the_simulator(tmp_path: Path) -> None:
+    async with process("--port", "0") as simulator:
+        program = textwrap.dedent(PROGRAM).replace("11111", str(simulator.port))
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program),
+            env={**os.environ, "HOME": str(tmp_path)},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        printed, _ = await asyncio.wait_for(client.communicate(), 60)
+        (order,) = await simulator.control.orders()
+        assert (client.returncode, order.remark, order.quantity) == (0, "first", 10)
+        assert re.search(r"US\.AAPL +10\.0 +\w+ +first", printed.decode())
 
 
 async def flood(client: RawClient, acknowledged: list[str]) -> None:
@@ -118,6 +152,24 @@ async def test_kill_9__restarted_on_its_port__working_order_goes_on(tmp_path: Pa
         assert (order, second.port) == (placed.s2c.orderIDEx, first.port)
         account = await second.control.account()
         assert account.cash == 1_000_000 - 10 * Decimal("99.01")
+
+
+async def test_restart__after_the_close__its_orders_are_those_of_yesterday(tmp_path: Path) -> None:
+    options = ("--port", "0", "--state", str(tmp_path / "state.db"), "--session", "calendar")
+    async with (
+        process(*options, "--clock", "2026-11-24T12:00") as first,
+        raw_client(first.port) as client,
+    ):
+        placed = await client.ask("PlaceOrder", client.order(1))
+        await eventually(lambda: has_status(first.control, "SUBMITTED"))
+        await first.stop(signal.SIGKILL)
+    async with process(*options, "--clock", "2026-11-25T08:00") as second:
+        (order,) = await second.control.orders()
+        assert (order.id, order.status) == (placed.s2c.orderIDEx, "CANCELLED_ALL")
+
+
+async def has_status(control: SimulatorControl, status: str) -> bool:
+    return [order.status for order in await control.orders()] == [status]
 
 
 async def filled(control: SimulatorControl) -> list[str]:
