@@ -10,10 +10,13 @@ from temporalio import activity
 from activities.clock import utc_now
 from activities.rows import show
 from models.broker import BrokerOrder
+from models.columns import naive_utc
 from models.drafts import AuditDraft
+from models.errors import NotFound
 from models.messages import PlaceOrderInput, Resolution, ResolveInput, ResolveResult
 from models.money import units_burned, units_minted
 from models.order import OrderStatus, Stage
+from models.outlook import UNKNOWN_ACTION, UnknownOutlook, last_outlook, unknown_outlook
 from models.records import ClaimState, Placement
 from models.requests import Side, remark_of
 from models.splits import ONE_TO_ONE
@@ -29,9 +32,11 @@ _FENCE_LOOK_SECONDS = 10.0
 class ResolvingActivities:
     """Asks the broker's book; never the broker's order entry."""
 
-    def __init__(self, store: Store, *, fence: timedelta) -> None:
+    def __init__(self, store: Store, *, fence: timedelta, reading: timedelta = timedelta()) -> None:
+        """reading: how long two bulk reads and our look at them take after the fence, at most."""
         self._store = store
         self._fence = fence
+        self._proof = fence + reading
 
     @activity.defn(name="resolve_placement")
     async def resolve_placement(self, message: ResolveInput) -> ResolveResult:
@@ -55,7 +60,40 @@ class ResolvingActivities:
         if order is not None:
             await record_placed(self._store, message, order)
             return ResolveResult(resolution=Resolution.FOUND, order=order)
-        return await self._absent_or_wait(claim, len(snapshots))
+        found = await self._absent_or_wait(claim, len(snapshots))
+        if found.resolution is not Resolution.WAIT:
+            return found
+        outlook = await self._outlook(message, claim, found.detail)
+        return found.model_copy(update={"detail": outlook.words})
+
+    async def _outlook(
+        self, message: ResolveInput, claim: Placement, detail: str
+    ) -> UnknownOutlook:
+        """What the user is told; kept with the first look of an attempt, so it never moves."""
+        request = message.request
+        try:
+            row = await self._store.orders.get(request.chain_id, request.vault, request.request_id)
+            deadline, reclaim_at = row.deadline, row.reclaim_at
+        except NotFound:
+            deadline = reclaim_at = 0
+        outlook = unknown_outlook(
+            attempt=claim.attempt,
+            cause=message.cause or detail,
+            since=max(claim.send_by, naive_utc(utc_now())),
+            proof=self._proof,
+            deadline=deadline,
+            reclaim_at=reclaim_at,
+        )
+        entry = AuditDraft(
+            event_key=f"unknown:{claim.remark}",
+            action=UNKNOWN_ACTION,
+            request_id=request.request_id,
+            data=outlook.data,
+        )
+        if await self._store.audit.append(entry, utc_now()):
+            return outlook
+        told = await self._store.audit.of_request(request.request_id)
+        return last_outlook(told, claim.attempt) or outlook
 
     async def _absent_or_wait(self, claim: Placement, snapshots: int) -> ResolveResult:
         """Absent needs two bulk reads begun after the fence, on a connection made after it."""
@@ -71,8 +109,7 @@ class ResolvingActivities:
             left = (claim.send_by + self._fence - utc_now()).total_seconds()
             return ResolveResult(
                 resolution=Resolution.WAIT,
-                detail=f"the broker's answer to {claim.remark} was lost; it is looked for in the "
-                f"order book, and nothing is sent again before that is certain",
+                detail=f"the broker's answer to {claim.remark} was lost",
                 retry_seconds=max(1.0, min(left, _FENCE_LOOK_SECONDS)),
             )
         detail = f"two reads of the broker's book after {claim.send_by:%H:%M:%S} did not hold it"

@@ -12,6 +12,7 @@ from api.views import OrderDetail, OrderPage, OrderView, detail_of, timeline_of
 from models.drafts import OrderFilter
 from models.errors import Conflict, InvalidInput, NotFound
 from models.order import Order, OrderStatus, Stage
+from models.outlook import last_outlook
 from models.requests import Side
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ async def read_order(store: "Store", key: str) -> OrderDetail:
     item = await store.items.of_request(row.chain_id, row.vault, row.request_id)
     broker_orders = await store.book.of_request(row.request_id)
     entries = await store.audit.of_request(row.request_id)
-    return detail_of(row, claims, item, broker_orders, timeline_of(entries, claims, item))
+    unknown = last_outlook(entries) if row.stage is Stage.UNKNOWN else None
+    timeline = timeline_of(entries, claims, item)
+    return detail_of(row, claims, item, broker_orders, timeline, unknown)
 
 
 async def one_order(store: "Store", key: str) -> Order:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.order import Order, OrderStatus, Reason, Stage
+from models.outlook import UnknownOutlook
 from models.records import AuditEntry, ClaimState, ItemKind, ItemState, Placement, SettlementItem
 from models.requests import Side
 
@@ -186,7 +187,7 @@ class TimelineEntry(BaseModel):
 
 
 class OrderDetail(OrderView):
-    """An order with everything that happened to it."""
+    """An order with everything that happened to it. unknown: only in stage UNKNOWN."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE | {"timeline": []}]})
 
@@ -194,6 +195,7 @@ class OrderDetail(OrderView):
     item: ItemView | None = None
     broker_orders: list[BrokerOrderView] = []
     timeline: list[TimelineEntry] = []
+    unknown: UnknownOutlook | None = None
 
 
 def detail_of(
@@ -202,6 +204,7 @@ def detail_of(
     item: SettlementItem | None,
     broker_orders: Iterable[BrokerOrder],
     timeline: Iterable[TimelineEntry],
+    unknown: UnknownOutlook | None = None,
 ) -> OrderDetail:
     """Put one order's parts together."""
     return OrderDetail(
@@ -210,6 +213,7 @@ def detail_of(
         item=ItemView.model_validate(item) if item else None,
         broker_orders=[BrokerOrderView.model_validate(each) for each in broker_orders],
         timeline=list(timeline),
+        unknown=unknown,
     )
 
 

@@ -172,11 +172,12 @@ class PlaceOrderResult(Message):
 
 
 class ResolveInput(Message):
-    """Find out what became of one attempt; idempotent."""
+    """Find out what became of one attempt; idempotent. cause: why nobody knows, for people."""
 
     request: OrderRequest
     attempt: int
     version: int
+    cause: str = ""
 
 
 class Resolution(StrEnum):

@@ -71,6 +71,8 @@ _RECONCILE_WINDOW = timedelta(days=2)
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
 _STICKY = timedelta(seconds=1)
 _CACHED_WORKFLOWS = 3_000
+_LOOKS_AND_READS_SECONDS = 30.0
+"""An order whose outcome is unknown looks at the reads of the book this often at least."""
 _GRACE = timedelta(seconds=5)
 
 
@@ -183,7 +185,8 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
         fence=fence,
         answer=answer,
     )
-    resolving = ResolvingActivities(clients.store, fence=fence)
+    reading = 3 * windows.poll_seconds + _LOOKS_AND_READS_SECONDS
+    resolving = ResolvingActivities(clients.store, fence=fence, reading=timedelta(seconds=reading))
     cancelling = BrokerActivities(
         broker, clients.store, clients.flags, windows.change_window, answer=answer
     )

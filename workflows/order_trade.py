@@ -26,7 +26,7 @@ from models.records import ClaimState, ItemKind
 from models.requests import QUEUE_CONTROL, QUEUE_PLACE, OrderRequest, Side, VaultStatus
 from workflows.order_follow import OrderFollow
 from workflows.order_gate import SLOWEST_RETRY_SECONDS, WAIT_STAGES, OrderGate
-from workflows.order_state import over
+from workflows.order_state import bounded, over
 from workflows.order_steps import ENDED, OrderSteps
 from workflows.policies import ASK, once
 
@@ -34,7 +34,8 @@ _FIRST_LOOK_SECONDS = 2.0
 # https://docs.temporal.io/develop/task-queue-priority-fairness: longer keys are refused.
 _FAIRNESS_BYTES = 64
 _MAY_BE_THERE = frozenset({ClaimState.CLAIMED, ClaimState.PLACED})
-
+_CUT_SHORT = "an earlier run of this order ended before it was known what became of it"
+_CAUSE_BYTES = 120
 
 AGAIN = None
 """Not decided: back to the gate, perhaps with the next attempt."""
@@ -100,7 +101,7 @@ class OrderTrade:
         for claim in claims:
             state.attempt = claim.attempt
             if claim.state in _MAY_BE_THERE:
-                decision = await self._resolve()
+                decision = await self._resolve(_CUT_SHORT)
                 if decision is not None:
                     return decision
             else:
@@ -150,7 +151,7 @@ class OrderTrade:
     async def _place_failed(self, error: ActivityError) -> Decision | None:
         """The step itself broke (worker died, time out, a bug): unknown until it is resolved."""
         self._failures += 1
-        decision = await self._resolve()
+        decision = await self._resolve(f"the step that sends it broke: {error.cause or error}")
         if decision is None and self._failures > 1:
             words = f"placing failed {self._failures} times: {error.cause or error}"
             await self.steps.record(Stage.HELD, words)
@@ -172,7 +173,7 @@ class OrderTrade:
             case PlaceOutcome.GONE:
                 return Decision(None, Reason.ORPHANED, placed.detail)
         if placed.outcome not in WAIT_STAGES:
-            return await self._resolve()
+            return await self._resolve(placed.detail)
         self._failures = 0
         self.state.attempt += placed.attempt_used
         await self._gate.wait(placed)
@@ -190,11 +191,11 @@ class OrderTrade:
         await self.steps.pause(min(state.policy.try_pause, state.until_expiry()))
         return AGAIN
 
-    async def _resolve(self) -> Decision | None:
+    async def _resolve(self, cause: str) -> Decision | None:
         """Ask until it is certain what became of the attempt; nothing is sent before that."""
         pause = 0.0
         while True:
-            resolved = await self._ask_what_became()
+            resolved = await self._ask_what_became(cause)
             match resolved.resolution:
                 case Resolution.FOUND if resolved.order is not None:
                     return await self._follow(resolved.order)
@@ -213,10 +214,13 @@ class OrderTrade:
             pause = min(pause, SLOWEST_RETRY_SECONDS)
             await self.steps.woken(pause)
 
-    async def _ask_what_became(self) -> ResolveResult:
+    async def _ask_what_became(self, cause: str) -> ResolveResult:
         state = self.state
         message = ResolveInput(
-            request=state.request, attempt=state.attempt, version=state.next_version()
+            request=state.request,
+            attempt=state.attempt,
+            version=state.next_version(),
+            cause=bounded(cause, _CAUSE_BYTES),
         )
         return await self.steps.shielded(
             lambda: workflow.execute_activity_method(

@@ -12,6 +12,7 @@ from bronco.cli.trading import Json, SideName
 
 if TYPE_CHECKING:
     from api.views import OrderDetail, OrderPage, OrderView
+    from models.outlook import UnknownOutlook
 
 _PANEL = "Read"
 
@@ -123,10 +124,12 @@ def _tokens(units: int) -> str:
 
 
 def _show(detail: "OrderDetail") -> None:
-    hidden = {"claims", "item", "broker_orders", "timeline"}
+    hidden = {"claims", "item", "broker_orders", "timeline", "unknown"}
     fields = detail.model_dump(mode="json", exclude=hidden)
     rows = [(name, value) for name, value in fields.items() if value not in ("", None)]
     write_table(f"Order {detail.internal_id}", ("field", "value"), rows)
+    if detail.unknown is not None:
+        _show_unknown(detail.unknown)
     orders = [
         (order.order_id, order.vendor_status, order.filled, order.quantity, order.average_price)
         for order in detail.broker_orders
@@ -144,6 +147,17 @@ def _show(detail: "OrderDetail") -> None:
         for entry in detail.timeline
     ]
     write_table("Timeline (UTC)", ("at", "what", "who", "with"), events)
+
+
+def _show_unknown(outlook: "UnknownOutlook") -> None:
+    rows = [
+        ("cause", outlook.cause),
+        ("what is done", outlook.doing),
+        ("decided by, while the broker answers", outlook.decided_by),
+        ("if it is at the broker, works until", outlook.works_until or ""),
+        ("money back at the latest", outlook.money_back_by or ""),
+    ]
+    write_table("Its outcome is unknown", ("what", "told (UTC)"), rows)
 
 
 def _words(data: dict[str, object]) -> str:

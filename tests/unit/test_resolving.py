@@ -11,15 +11,17 @@ from activities.resolving import ResolvingActivities
 from clients.store import Store
 from models.broker import BookSnapshot, BrokerOrder
 from models.drafts import ClaimDraft, Headroom
-from models.errors import SourceUnavailable
+from models.errors import NotFound, SourceUnavailable
 from models.messages import Resolution, ResolveInput, ResolveResult
 from models.order import OrderStatus, Stage
+from models.outlook import UnknownOutlook, last_outlook
 from models.records import ClaimState, Placement
 from models.requests import Side, remark_of
 from tests.builders import SYMBOL, broker_order, filled, order_request, request_id_of, vault_request
 from tests.unit.trading import BreakingStore
 
 FENCE = timedelta(seconds=60)
+READING = timedelta(seconds=40)
 ID = request_id_of(1)
 REMARK = remark_of(ID, 1)
 
@@ -30,6 +32,7 @@ class Search:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.broken = BreakingStore(store, [])
+        self.cause = "the answer was lost"
 
     async def claim(self, ago: float = 300) -> datetime:
         now = utc_now()
@@ -67,8 +70,10 @@ class Search:
         )
 
     async def resolve(self, attempt: int = 1) -> ResolveResult:
-        activities = ResolvingActivities(self.broken, fence=FENCE)  # type: ignore[arg-type]
-        message = ResolveInput(request=order_request(), attempt=attempt, version=10**7)
+        activities = ResolvingActivities(self.broken, fence=FENCE, reading=READING)  # type: ignore[arg-type]
+        message = ResolveInput(
+            request=order_request(), attempt=attempt, version=10**7, cause=self.cause
+        )
         result: ResolveResult = await ActivityEnvironment().run(
             activities.resolve_placement, message
         )
@@ -233,3 +238,62 @@ async def test_resolve__asked_again_and_again__changes_nothing_more(search: Sear
     first, second = await search.resolve(), await search.resolve()
     assert first == second
     assert len(await search.store.placements.of_request(ID)) == 1
+
+
+async def told(search: Search) -> list[UnknownOutlook]:
+    entries = await search.store.audit.of_request(ID)
+    outlook = last_outlook(entries)
+    return [outlook] if outlook else []
+
+
+async def test_unknown__first_look__tells_cause_and_until_when(search: Search) -> None:
+    terms = vault_request()
+    send_by = await search.claim(ago=-20)
+    result = await search.resolve()
+    assert result.resolution is Resolution.WAIT
+    (outlook,) = await told(search)
+    assert outlook.cause == "the answer was lost"
+    assert "not sent again" in outlook.doing
+    assert outlook.decided_by == send_by.replace(tzinfo=UTC) + FENCE + READING
+    assert outlook.works_until == datetime.fromtimestamp(terms.deadline, UTC)
+    assert outlook.money_back_by == datetime.fromtimestamp(terms.reclaim_at, UTC)
+    assert result.detail == outlook.words
+    assert len(result.detail) <= 255
+
+
+async def test_unknown__looked_at_again_and_later__moves_no_time(search: Search) -> None:
+    # Its last moment has passed: what is told counts from the look, and only from the first.
+    await search.claim(ago=300)
+    first = (await search.resolve()).detail
+    before = await told(search)
+    search.cause = "another run says something else"
+    assert (await search.resolve()).detail == first
+    assert await told(search) == before
+    assert before[0].decided_by > utc_now().replace(tzinfo=UTC)
+
+
+async def test_unknown__row_was_lost__is_told_without_the_requests_times(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*key: object) -> None:
+        raise NotFound("order", str(key))
+
+    monkeypatch.setattr(search.store.orders, "get", lost)
+    await search.claim(ago=-20)
+    result = await search.resolve()
+    (outlook,) = await told(search)
+    assert (outlook.works_until, outlook.money_back_by) == (None, None)
+    assert "decided by" in result.detail
+
+
+async def test_unknown__long_cause__times_survive_on_the_row(search: Search) -> None:
+    await search.claim(ago=-20)
+    search.cause = "x" * 500
+    detail = (await search.resolve()).detail
+    assert len(detail) == 255
+    assert detail.endswith("at the latest")
+
+
+async def test_outcome__known_at_once__tells_nothing(search: Search) -> None:
+    await search.resolve()
+    assert await told(search) == []
