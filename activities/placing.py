@@ -23,7 +23,7 @@ from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
 from activities.turns import SEND_SECONDS, Turns
 from models.broker import OrderTicket
-from models.control import Refusal
+from models.control import Permit, Refusal
 from models.drafts import ClaimDraft, ClaimKind
 from models.errors import (
     Conflict,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from activities.guards import Guards
+    from activities.house_guards import HouseGuards
     from clients.broker import BrokerClient
     from clients.flags import Flags
     from clients.store.store import Store
@@ -63,7 +64,7 @@ class PlacingActivities:
 
     def __init__(
         self,
-        guards: Guards,
+        guards: Guards | HouseGuards,
         broker: BrokerClient,
         store: Store,
         flags: Flags,
@@ -109,12 +110,7 @@ class PlacingActivities:
             return checked
         # Taken before the permit, so that nothing is sent after its entry in flight has expired.
         send_by = min(utc_now() + self._send_window, checked.place_until)
-        permit = await self._flags.begin_placement(
-            remark,
-            message.request.side,
-            checked.asset.symbol,
-            self._send_window.total_seconds(),
-        )
+        permit = await self._permit(remark, message.request.side, checked.asset.symbol)
         if isinstance(permit, Refusal):
             await self._drop_slot(remark)
             return _waiting(PlaceOutcome.HELD, _why_held(permit), _held_retry_seconds(permit))
@@ -129,6 +125,10 @@ class PlacingActivities:
             return PlaceOrderResult(
                 outcome=PlaceOutcome.REFUND, reason=Reason.NOT_FILLED, detail=str(conflict)
             )
+
+    async def _permit(self, remark: str, side: Side, symbol: str) -> Permit | Refusal:
+        seconds = self._send_window.total_seconds()
+        return await self._flags.begin_placement(remark, side, symbol, seconds)
 
     async def _claim(self, draft: ClaimDraft, ready: Ready) -> PlaceOrderResult | None:
         """Why there is no right to send; None when it was given.

@@ -17,6 +17,7 @@ from models.order import Reason
 
 if TYPE_CHECKING:
     from activities.guards import Guards
+    from activities.house_guards import HouseGuards
     from clients.broker import BrokerClient
     from clients.flags import Flags
 
@@ -36,7 +37,7 @@ class Queueing:
 
     def __init__(
         self,
-        guards: Guards,
+        guards: Guards | HouseGuards,
         broker: BrokerClient,
         flags: Flags,
         window: tuple[int, float, float],

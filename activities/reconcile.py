@@ -13,6 +13,7 @@ from activities.beating import beating
 from activities.clock import utc_now
 from activities.equations import seen_equations
 from activities.freezing import Freezing
+from activities.house_due import due_and_stale, quiet_cases
 from activities.observations import (
     HOUSE,
     HOUSE_STALE,
@@ -23,18 +24,18 @@ from activities.observations import (
     ROW,
     due_words,
     house_key,
-    no_longer_due,
     observed,
     strangers,
 )
 from activities.reconcile_view import ReconcileReader, View, busy
 from models.assets import AssetBook, UnknownAsset
-from models.cases import FOREIGN, Case, HouseDue, house_due, house_missing
+from models.cases import Case, HouseDue
 from models.chain import RejectionKind
 from models.control import FailureLimit, HoldCommand, HoldKind
 from models.drafts import Observation
 from models.errors import Conflict
 from models.invariants import (
+    Violation,
     ended_once,
     orders_claimed,
 )
@@ -99,12 +100,14 @@ class ReconcileActivities:
             run -= 1
         view = await self._reader.read()
         missing = self._without_workflow(view)
-        due, stale = await self._house(view)
+        missing_due, stale = await due_and_stale(view, self._store)
+        due = {house_key(one): one for one in missing_due}
         seen = [
             *(Observation(key, NO_WORKFLOW, "no workflow runs") for key in missing),
             *(Observation(key, HOUSE, due_words(one)) for key, one in due.items()),
             *(Observation(f"stale:{house_key(one)}", HOUSE_STALE, due_words(one)) for one in stale),
             *self._rows(view),
+            *(observed(ORDERS, violation) for violation in await self._unclaimed(view)),
             *self._items(view),
             *seen_equations(view),
         ]
@@ -166,31 +169,21 @@ class ReconcileActivities:
             if order_workflow_id(request.chain_id, request.vault, request_id) not in view.running
         }
 
-    async def _house(self, view: View) -> tuple[dict[str, HouseDue], list[HouseDue]]:
-        """Fills that no request may claim and that are not booked yet; and what is too much."""
-        quiet = {case.request_id: case for case in view.cases if case.asked and not busy(case)}
-        due = [one for case in quiet.values() for one in house_due(case)]
-        named = {one.broker_order_id for one in due}
-        booked = [row for one in sorted(named) for row in await self._store.house.booked(one)]
-        missing, stale = house_missing(due, booked)
-        stale += [
-            no_longer_due(row)
-            for row in view.house
-            if row.request_id in quiet
-            and row.broker_order_id not in named
-            # Its order has no claim that would bring it back into view.
-            and row.cause != FOREIGN
-        ]
-        return {house_key(one): one for one in missing}, stale
-
     def _rows(self, view: View) -> Iterable[Observation]:
         """Rows that say another end than the vault, and orders that should not be."""
         yield from (seen for case in view.cases if not case.asked for seen in strangers(case))
         quiet = [case for case in view.cases if case.asked and not busy(case)]
         told = [case for case in quiet if _says_an_end(case)]
         yield from (observed(ROW, violation) for violation in ended_once(told))
-        broken = orders_claimed(quiet, view.house)
-        yield from (observed(ORDERS, violation) for violation in broken)
+
+    async def _unclaimed(self, view: View) -> list[Violation]:
+        """Orders that should not be; what the house has booked of one excuses it for ever."""
+        quiet = quiet_cases(view).values()
+        broken = {violation.key for violation in orders_claimed(quiet, view.house)}
+        doubtful = [case for case in quiet if case.request_id in broken]
+        ids = [order.order_id for case in doubtful for order in case.orders]
+        booked = [row for each in ids for row in await self._store.house.booked(each)]
+        return orders_claimed(doubtful, booked)
 
     def _items(self, view: View) -> Iterable[Observation]:
         for item in (case.item for case in view.cases if case.item is not None):

@@ -13,10 +13,11 @@ from activities.request_index import RequestIndex
 from models.assets import AssetBook
 from models.backing import Backing
 from models.broker import BrokerOrder
-from models.cases import Case, make_cases
+from models.cases import Case, HouseDue, flattened, make_cases
 from models.chain import VaultBooks
 from models.drafts import RequestRecords
 from models.errors import SourceUnavailable
+from models.house import house_round
 from models.order import Order
 from models.records import ClaimState, HousePosition, ItemState
 from models.requests import BlockRef, VaultRequest, VaultStatus, parse_remark
@@ -42,7 +43,7 @@ class View:
     unsure: whole shares by symbol that may be on either side of the comparison just now.
     book_read_at: when the newest complete read of the broker's book began, naive UTC. ratios:
     shares per token by symbol; absent around a split, when broker and chain may differ. unread:
-    symbols of which they could not be read, and why.
+    symbols of which they could not be read, and why. traded: what the house's own orders filled.
     """
 
     head: BlockRef
@@ -59,6 +60,7 @@ class View:
     ratios: Mapping[str, SharesPerToken]
     unread: Mapping[str, str]
     backing: Mapping[str, Backing] = field(default_factory=dict)
+    traded: Sequence[HouseDue] = ()
 
 
 class ReconcileReader:
@@ -108,6 +110,7 @@ class ReconcileReader:
         head, final = await asyncio.gather(self._vault.head(), self._finality.block())
         requests = await self._index.refresh(head, final)
         named = [ours[0] for o in orders.values() if (ours := parse_remark(o.remark)) is not None]
+        named = [request_id for request_id in named if house_round(request_id) is None]
         ids = {row.request_id for row in (*unfinished, *ended)}
         records = await self._store.review.requests(
             chain_id, vault, ids | {r.request_id for r in requests} | set(named)
@@ -134,7 +137,8 @@ class ReconcileReader:
             house=await self._store.house.unresolved(),
             unsure=await self._unsure(cases),
             book_read_at=snapshot.begun_at if snapshot is not None else None,
-            ratios={symbol: ratio for symbol, ratio in ratios.items() if symbol in calm},
+            ratios=(quiet := {s: ratio for s, ratio in ratios.items() if s in calm}),
+            traded=flattened(orders.values(), quiet),
             unread=unread,
             backing=await self._supplies.look(
                 [asset for asset in self._assets.assets if asset.symbol not in unread], cases, head

@@ -144,6 +144,14 @@ class ApiSettings(Section):
         return self.key_hashes + tuple(_lines(self.key_hashes_file))
 
 
+class HouseSettings(Section):
+    """Fills that no request may claim, and what persons do about them."""
+
+    two_persons_above_usd: PositiveInt = Field(
+        10_000, description="a position that cost more is decided by two persons, dollars"
+    )
+
+
 class LogFormat(StrEnum):
     """How a line looks."""
 

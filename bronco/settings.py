@@ -17,6 +17,7 @@ from pydantic_settings import EnvSettingsSource
 from bronco.sections import (
     ApiSettings,
     DatabaseSettings,
+    HouseSettings,
     LogSettings,
     MetricsSettings,
     RedisSettings,
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     redis: RedisSettings
     api: ApiSettings
     orders: OrderSettings
+    house: HouseSettings
     log: LogSettings
     metrics: MetricsSettings
 

@@ -21,7 +21,7 @@ from clients.flag_scripts import (
 )
 from clients.line import PlacingLine
 from clients.redis_calls import asked, run
-from models.control import ControlState, Hold, InFlight, Permit, Refusal
+from models.control import ControlState, Hold, HoldKind, InFlight, Permit, Refusal
 from models.errors import ConfigurationError, InvalidInput
 from models.requests import Side
 
@@ -105,6 +105,11 @@ class Flags:
         After expires_seconds nothing of this placement may be sent; the entry is forgotten then.
         """
         scopes = [f"{a}|{b}" for a in (_ANY, side.value) for b in (_ANY, symbol)]
+        return await self._begun(remark, expires_seconds, scopes)
+
+    async def _begun(
+        self, remark: str, expires_seconds: float, scopes: Sequence[str]
+    ) -> Permit | Refusal:
         answer = await run(
             "beginning a placement",
             self._begin,
@@ -114,6 +119,26 @@ class Flags:
         if answer[0] == "begun":
             return Permit(remark=remark, since=_moment(answer[1]), version=int(answer[2]))
         return _refusal(answer[0], answer[1:])
+
+    async def begin_house_placement(
+        self, remark: str, side: Side, symbol: str, expires_seconds: float
+    ) -> Permit | Refusal:
+        """As begin_placement, for an order that ends what holds of kind HOUSE wait for.
+
+        Every other hold stops it. That the holds are still those that were looked at is told by
+        their version, which is read before and comes with the permit.
+        """
+        version = await self.newest_version()
+        asked = await self.begin_placement(remark, side, symbol, expires_seconds)
+        if isinstance(asked, Permit) or not asked.holds:
+            return asked
+        if any(hold.kind is not HoldKind.HOUSE for hold in asked.holds):
+            return asked
+        begun = await self._begun(remark, expires_seconds, [])
+        if isinstance(begun, Permit) and begun.version != version:
+            await self.end_placement(remark)
+            return Refusal(reason="the holds have just changed")
+        return begun
 
     async def end_placement(self, remark: str) -> None:
         """The placement's end is known."""

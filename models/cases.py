@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from models.broker import BrokerOrder, BrokerStatus
+from models.house import FLATTEN, house_round, traded
 from models.money import shares_minted, units_burned, units_minted, whole_shares
 from models.order import Order
 from models.records import ClaimState, HousePosition, ItemKind, Placement, SettlementItem
@@ -150,6 +151,24 @@ def house_due(case: Case) -> list[HouseDue]:
     return due
 
 
+def flattened(
+    orders: Iterable[BrokerOrder], ratios: Mapping[str, SharesPerToken]
+) -> list[HouseDue]:
+    """What the house's own orders filled: it is added to the positions they are for.
+
+    ratios: shares per token now; what has none is left for later.
+    """
+    due = []
+    for order in orders:
+        ours, ratio = parse_remark(order.remark), ratios.get(order.symbol)
+        if ours is None or house_round(ours[0]) is None or ratio is None or not order.filled:
+            continue
+        shares = traded(order)
+        about = (order.order_id, ours[0], order.symbol, FLATTEN)
+        due.append(HouseDue(*about, shares, shares * order.average_price, ratio))
+    return due
+
+
 def _cause(case: Case, order: BrokerOrder, claim: Placement | None) -> str:
     if claim is None:
         return FOREIGN
@@ -207,6 +226,8 @@ def make_cases(
 ) -> list[Case]:
     """One case per request that any source names; orders without our remark belong to nobody.
 
+    Neither do the house's own, which are for no request.
+
     ratios: shares per token now, by symbol; one where nothing else is said.
     """
     terms_of = {one.request_id.lower(): one for one in terms}
@@ -218,7 +239,7 @@ def make_cases(
     orders_of: dict[str, list[BrokerOrder]] = defaultdict(list)
     for order in orders:
         ours = parse_remark(order.remark)
-        if ours is not None:
+        if ours is not None and house_round(ours[0]) is None:
             orders_of[ours[0]].append(order)
     known = {request_id.lower(): status for request_id, status in statuses.items()}
     cases = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -19,7 +20,10 @@ from activities.confirming import Confirming
 from activities.control import ControlActivities
 from activities.fees import FeeLimits
 from activities.finality import Finality
+from activities.flattening import FlattenActivities, HousePlacing
 from activities.guards import GuardLimits, Guards
+from activities.house import HouseActivities
+from activities.house_guards import HouseGuards
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
 from activities.reconcile import ReconcileActivities
@@ -29,7 +33,7 @@ from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
 from activities.splitting import Splitting
 from activities.sweep import SweepActivities
-from bronco.trading import ChainSettings
+from bronco.trading import BrokerSettings, ChainSettings
 from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
 from clients.calendar import TradingCalendar
@@ -54,6 +58,7 @@ from workflows.broker_watch import BrokerWatchWorkflow
 from workflows.chain_watch import ChainWatchWorkflow
 from workflows.control import TradingControlWorkflow
 from workflows.deposit import DepositWorkflow
+from workflows.house import HouseWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.redeem import RedeemWorkflow
 from workflows.settlement import SettlementWorkflow
@@ -66,6 +71,7 @@ WORKFLOWS: tuple[type, ...] = (
     ChainWatchWorkflow,
     BrokerWatchWorkflow,
     ReconcileWorkflow,
+    HouseWorkflow,
 )
 _RECONCILE_WINDOW = timedelta(days=2)
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
@@ -172,8 +178,7 @@ def _holds(clients: Clients) -> Worker:
 def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     orders, windows = clients.settings.orders, clients.settings.broker
     fence = timedelta(seconds=orders.unknown_fence_seconds)
-    # What the client adds to its bound, and Redis.
-    answer = timedelta(seconds=windows.call_timeout_seconds + 5)
+    answer = _answer(windows)
     placing = PlacingActivities(
         guards(clients, broker),
         broker,
@@ -190,30 +195,64 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     cancelling = BrokerActivities(
         broker, clients.store, clients.flags, windows.change_window, answer=answer
     )
+    flattening = house_placing(clients, broker)
     return [
-        _worker(clients, QUEUE_PLACE, _of(placing)),
+        _worker(clients, QUEUE_PLACE, [*_of(placing), flattening.place_house_order]),
         _worker(
             clients,
             QUEUE_CONTROL,
-            [*_of(resolving), *_of(cancelling), *_of(_reconcile(clients, broker))],
+            [
+                *_of(resolving),
+                *_of(cancelling),
+                *_of(_reconcile(clients, broker)),
+                *_of(_house(clients, broker)),
+                *_of(FlattenActivities(clients.store, clients.gateway)),
+            ],
         ),
     ]
 
 
+def _answer(broker: BrokerSettings) -> timedelta:
+    """One answer at the longest: what the client adds to its bound, and Redis."""
+    return timedelta(seconds=broker.call_timeout_seconds + 5)
+
+
+def house_placing(clients: Clients, broker: BrokerClient) -> HousePlacing:
+    """Where the house's own orders are sent from."""
+    settings = clients.settings
+    own = HouseGuards(
+        clients.vault,
+        clients.oracle,
+        broker,
+        clients.store,
+        settings.chain.asset_book,
+        guard_limits(clients),
+        clients.splits,
+        _calendar(clients),
+        two_persons_above=Decimal(settings.house.two_persons_above_usd),
+    )
+    return HousePlacing(
+        own,
+        broker,
+        clients.store,
+        clients.flags,
+        place_window=settings.broker.place_window,
+        send_window=timedelta(seconds=settings.orders.send_window_seconds),
+        line_per_owner=settings.orders.line_per_owner,
+        fence=timedelta(seconds=settings.orders.unknown_fence_seconds),
+        answer=_answer(settings.broker),
+    )
+
+
+def _house(clients: Clients, broker: BrokerClient) -> HouseActivities:
+    limit = Decimal(clients.settings.house.two_persons_above_usd)
+    reader = _reader(clients, broker)
+    return HouseActivities(reader, clients.store, clients.gateway, two_persons_above=limit)
+
+
 def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
     assets = clients.settings.chain.asset_book
-    reader = ReconcileReader(
-        clients.vault,
-        clients.shares,
-        clients.store,
-        broker,
-        clients.gateway,
-        assets,
-        finality=_finality(clients),
-        window=_RECONCILE_WINDOW,
-        splitting=_splitting(clients),
-        supplies=_supplies(clients),
-    )
+    reader = _reader(clients, broker)
     return ReconcileActivities(
         reader,
         clients.store,
@@ -221,6 +260,21 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         ReconcileLog(),
         failures=clients.settings.orders.failures,
+    )
+
+
+def _reader(clients: Clients, broker: BrokerClient) -> ReconcileReader:
+    return ReconcileReader(
+        clients.vault,
+        clients.shares,
+        clients.store,
+        broker,
+        clients.gateway,
+        clients.settings.chain.asset_book,
+        finality=_finality(clients),
+        window=_RECONCILE_WINDOW,
+        splitting=_splitting(clients),
+        supplies=_supplies(clients),
     )
 
 
@@ -255,9 +309,29 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
 
 def guards(clients: Clients, broker: BrokerClient) -> Guards:
     """Everything that is asked before an order is sent."""
+    return Guards(
+        clients.vault,
+        clients.oracle,
+        broker,
+        clients.store,
+        clients.settings.chain.asset_book,
+        guard_limits(clients),
+        clients.sender,
+        _confirming(clients),
+        clients.splits,
+        calendar=_calendar(clients),
+    )
+
+
+def _calendar(clients: Clients) -> TradingCalendar:
+    return TradingCalendar(asset.exchange for asset in clients.settings.chain.assets)
+
+
+def guard_limits(clients: Clients) -> GuardLimits:
+    """What the guards hold prices, feeds and the settler against."""
     chain, orders = clients.settings.chain, clients.settings.orders
     signs = clients.settings.limits
-    limits = GuardLimits(
+    return GuardLimits(
         deadline_margin=orders.deadline_margin_seconds,
         band_bps=orders.reference_band_bps,
         usdt_band_bps=orders.usdt_band_bps,
@@ -274,18 +348,6 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         open_spread=orders.open_spread_seconds,
         jump_bps=orders.feed_jump_bps,
         jump_hold=orders.feed_jump_hold_seconds,
-    )
-    return Guards(
-        clients.vault,
-        clients.oracle,
-        broker,
-        clients.store,
-        chain.asset_book,
-        limits,
-        clients.sender,
-        _confirming(clients),
-        clients.splits,
-        calendar=TradingCalendar(asset.exchange for asset in chain.assets),
     )
 
 

@@ -102,6 +102,13 @@ SEND = Options(
 )
 """Sending and watching one transaction: the same bytes again, until the nonce is used. Sweeping."""
 
+WEIGH = Options(
+    start_to_close_timeout=timedelta(seconds=60),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
+)
+"""What a person waits for: when the sources do not answer they are told, and ask again."""
+
 RECONCILE = Options(
     start_to_close_timeout=timedelta(seconds=150),
     heartbeat_timeout=timedelta(seconds=10),

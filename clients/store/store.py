@@ -3,6 +3,7 @@
 from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
+from clients.store.decisions import HouseDecisions
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
 from clients.store.findings import Findings
@@ -31,6 +32,7 @@ class Store:
         self.approvals = Approvals(self._database)
         self.book = BrokerBook(self._database)
         self.house = House(self._database)
+        self.decisions = HouseDecisions(self._database)
         self.holds = Holds(self._database)
         self.audit = AuditLog(self._database)
         self.findings = Findings(self._database)

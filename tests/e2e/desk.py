@@ -56,6 +56,8 @@ QUICK: dict[str, str] = {
     "BRONCO_BROKER_CALL_TIMEOUT_SECONDS": "2",
     # Absence needs two bulk reads after the fence; the cheap list is read each second between.
     "BRONCO_BROKER_POLL_SECONDS": "1.5",
+    # One share is decided by one person, two by two.
+    "BRONCO_HOUSE_TWO_PERSONS_ABOVE_USD": "300",
     # Backstops stand in for signals that a kill swallowed; tests kill. Held orders are woken by
     # whatever opens trading; 200 of them that look again every few seconds are a load of their own.
     "BRONCO_ORDERS_HOLD_BACKSTOP_SECONDS": "30",

@@ -2,17 +2,19 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
 
-from models.control import HoldCommand, HoldKind
+from activities.observations import HOUSE, HOUSE_STALE, ORDERS, POSITION
+from api.house import HouseDesk
+from models.house import HouseInput, HouseOutcome, HouseVerb, house_round
 from models.messages import ReconcileResult
 from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
-from models.records import HousePosition
-from models.requests import CONTROL_WORKFLOW_ID, QUEUE_MAIN, RECONCILE_SCHEDULE_ID, Side
+from models.records import Finding, HousePosition
+from models.requests import QUEUE_MAIN, RECONCILE_SCHEDULE_ID, Side, parse_remark
+from simulators.opend.control import VenueOrder
 from tests.e2e.desk import SYMBOL, Desk
 from tests.waiting import eventually
 
@@ -134,7 +136,11 @@ async def _held_until_flattened(desk: Desk, position: HousePosition) -> None:
     await desk.control.clear()
     waiting = await desk.deposit()
     assert "house" in (await desk.at(waiting, Stage.HELD)).waiting_for.lower()
+    # What is booked is no order of nobody's any more: the next run sees it, and the hold may go.
+    await _reconcile(desk)
     await _flatten(desk, position)
+    await _reconcile(desk)
+    assert await _alarms(desk) == []
     await desk.end(waiting, OrderStatus.EXECUTED)
     await desk.one_order_each([waiting])
 
@@ -149,14 +155,52 @@ async def _reconcile(desk: Desk) -> None:
 
 
 async def _flatten(desk: Desk, position: HousePosition) -> None:
-    """What an operator does: trade the shares away, say so, lift the holds of the symbol."""
+    """What operators do: look, then do it; what cost much is decided by two of them."""
+    before = await _house_orders(desk)
+    looked = await _tell(desk, position, "ann", act=False)
+    doing = "sell" if position.quantity > 0 else "buy"
+    assert looked.words.startswith(f"{doing} {abs(position.quantity)} {SYMBOL}")
+    assert not looked.done
+    outcome = await _tell(desk, position, "ann")
+    if abs(position.quantity) > 1:
+        assert "second person" in outcome.waits
+        outcome = await _tell(desk, position, " Ann ")
+        assert "second person" in outcome.waits, "one person is one, however written"
+        assert await _house_orders(desk) == before
+        outcome = await _tell(desk, position, "ben")
+    assert outcome.done, outcome
+    again = await _tell(desk, position, "eve")
+    assert (again.done, again.words) == (True, outcome.words)
+    (order,) = [one for one in await _house_orders(desk) if one not in before]
+    assert (order.side, order.filled) == (doing.upper(), abs(position.quantity))
+    assert await desk.store.house.unresolved() == []
+    await eventually(lambda: _no_holds(desk))
+
+
+async def _house_orders(desk: Desk) -> list[VenueOrder]:
+    orders = await desk.control.orders()
+    parsed = [(order, parse_remark(order.remark)) for order in orders]
+    return [order for order, ours in parsed if ours is not None and house_round(ours[0])]
+
+
+async def _alarms(desk: Desk) -> list[Finding]:
+    """What reconcile would tell of, had it seen it twice."""
+    kinds = {HOUSE, HOUSE_STALE, POSITION, ORDERS}
+    return [one for one in await desk.store.findings.standing() if one.kind in kinds]
+
+
+async def _no_holds(desk: Desk) -> bool:
+    return await desk.store.holds.active() == []
+
+
+async def _tell(
+    desk: Desk,
+    position: HousePosition,
+    who: str,
+    verb: HouseVerb = HouseVerb.FLATTEN,
+    *,
+    act: bool = True,
+) -> HouseOutcome:
     assert position.id is not None
-    held = (await desk.control.account()).positions[SYMBOL]
-    await desk.control.set_position(SYMBOL, held - position.quantity)
-    now = datetime.now(UTC)
-    await desk.store.house.resolve(position.id, "sold by hand", who="tests", now=now)
-    control = desk.client.get_workflow_handle(CONTROL_WORKFLOW_ID)
-    for row in await desk.store.holds.active():
-        assert (row.kind, row.symbol) == (HoldKind.HOUSE, SYMBOL)
-        lift = HoldCommand(key=row.key, kind=HoldKind.HOUSE, who="tests", symbol=SYMBOL)
-        await control.signal("lift_hold", lift)
+    message = HouseInput(position_id=position.id, verb=verb, who=who, reason="seen", act=act)
+    return await HouseDesk(desk.client).tell(message, 60.0)
