@@ -389,3 +389,58 @@ async def test_slot__of_a_call_that_took_long__counts_from_its_answer(flags: Fla
 
 async def _is_past(flags: Flags, moment: float) -> bool:
     return await flags.now() > moment
+
+
+def house_hold(symbol: str = "AAPL") -> Hold:
+    key = f"house:{symbol}"
+    return Hold(key=key, kind=HoldKind.HOUSE, reason=key, who="r", at="", symbol=symbol)
+
+
+async def house(flags: Flags, remark: str = "h1") -> Permit | Refusal:
+    return await flags.begin_house_placement(remark, Side.SELL, "AAPL", LONG)
+
+
+async def test_begin_house__its_own_hold__lets_it_pass_and_nobody_else(flags: Flags) -> None:
+    await flags.renew_lease(state(3, house_hold()), LONG)
+
+    assert isinstance(await begin(flags), Refusal)
+    permit = await house(flags)
+
+    assert isinstance(permit, Permit)
+    assert [one.remark for one in await flags.in_flight()] == ["h1"]
+
+
+@pytest.mark.parametrize("other", [hold("a", None, "AAPL"), hold("b", Side.SELL), hold("all")])
+async def test_begin_house__any_other_hold__stops_it(flags: Flags, other: Hold) -> None:
+    await flags.renew_lease(state(3, house_hold(), other), LONG)
+
+    assert isinstance(await house(flags), Refusal)
+    assert await flags.in_flight() == ()
+
+
+async def test_begin_house__no_lease_or_a_halt__stops_it(flags: Flags) -> None:
+    assert isinstance(await house(flags), Refusal)
+    await flags.renew_lease(state(3, house_hold()), LONG)
+    await flags.halt("fire")
+    refused = await house(flags)
+    assert isinstance(refused, Refusal)
+    assert refused.halted
+    await flags.unhalt()
+    assert isinstance(await house(flags), Permit)
+
+
+async def test_begin_house__a_hold_comes_between__nothing_begins(
+    flags: Flags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await flags.renew_lease(state(3, house_hold()), LONG)
+    asked = flags.begin_placement
+
+    async def then_held(*arguments: object) -> Permit | Refusal:
+        answer = await asked(*arguments)  # type: ignore[arg-type]
+        await flags.revoke(state(4, house_hold(), hold("a", None, "AAPL")))
+        await flags.renew_lease(state(4, house_hold(), hold("a", None, "AAPL")), LONG)
+        return answer
+
+    monkeypatch.setattr(flags, "begin_placement", then_held)
+    assert isinstance(await house(flags), Refusal)
+    assert await flags.in_flight() == ()

@@ -14,6 +14,7 @@ from clients.store import Store, upgrade
 from clients.store.engine import create_database_engine, lock_row
 from models.errors import SourceUnavailable
 from tests.contracts.book import *  # noqa: F403
+from tests.contracts.decisions import *  # noqa: F403
 from tests.contracts.fixtures import *  # noqa: F403
 from tests.contracts.items import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
