@@ -111,7 +111,7 @@ class Office:
         chain = rig.desk.chain
         asset = Asset(symbol=SYMBOL, token=chain.shares["AAPL"], feed=chain.feeds["AAPL"])
         assets = AssetBook(assets=(*others, asset))
-        reader = ReconcileReader(
+        self.reader = ReconcileReader(
             rig.vault,
             ShareReader(rig.desk.rpc),
             rig.store,
@@ -125,7 +125,7 @@ class Office:
             book_lag=timedelta(0),
         )
         self.activities = ReconcileActivities(
-            reader,
+            self.reader,
             rig.store,
             self.gateway,
             assets,
