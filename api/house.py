@@ -13,6 +13,7 @@ from models.house import HouseInput, HouseOutcome, house_workflow_id
 from models.requests import QUEUE_MAIN
 
 _TASK_TIMEOUT = timedelta(seconds=2)
+_ANSWER = timedelta(seconds=8)
 
 
 class HouseDesk:
@@ -31,15 +32,21 @@ class HouseDesk:
         """
         try:
             handle = await self._start(message)
-            async with asyncio.timeout(seconds):
-                return await handle.result()
-        except TimeoutError:
-            words = "it goes on by itself: see bronco house list, or the workflow's details"
-            return HouseOutcome(verb=message.verb, waits=words)
+            try:
+                async with asyncio.timeout(seconds):
+                    return await handle.result()
+            except TimeoutError:
+                return HouseOutcome(verb=message.verb, waits=await self._waits(message))
         except WorkflowFailureError as error:
             raise _unanswered(message, error.cause) from error
         except (RPCError, TemporalError, OSError, RuntimeError) as error:
             raise _unanswered(message, error) from error
+
+    async def _waits(self, message: HouseInput) -> str:
+        """What a run says that is not at its end yet."""
+        handle = self._client.get_workflow_handle(house_workflow_id(message.position_id))
+        said = await handle.query("waits", result_type=str, rpc_timeout=_ANSWER)
+        return f"it goes on by itself: {said}"
 
     async def _start(self, message: HouseInput) -> "WorkflowHandle[object, HouseOutcome]":
         own = house_workflow_id(message.position_id)

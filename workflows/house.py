@@ -37,6 +37,7 @@ class HouseWorkflow:
         self._message = message
         self._stopped = False
         self._working_since = 0.0
+        self._words = ""
         self._looks = self._failures = self._rejected = 0
         self._cancel_at = 0.0
 
@@ -44,6 +45,11 @@ class HouseWorkflow:
     def stop(self, *args: Any) -> None:
         """Trade no more."""
         self._stopped = True
+
+    @workflow.query(description="In words, what it does or waits for.")
+    def waits(self) -> str:
+        """In words, what it does or waits for."""
+        return self._words
 
     @workflow.run
     async def run(self, message: HouseInput) -> HouseOutcome:
@@ -58,7 +64,7 @@ class HouseWorkflow:
         if weighed.refused or weighed.waits or not message.act or weighed.done:
             return weighed
         outcome = await self._flatten() if message.verb is HouseVerb.FLATTEN else weighed
-        workflow.set_current_details(outcome.words or outcome.waits)
+        self._show(outcome.words or outcome.waits)
         return outcome
 
     async def _flatten(self) -> HouseOutcome:
@@ -84,7 +90,7 @@ class HouseWorkflow:
     async def _place(self, step: FlattenStep) -> None:
         self._working_since, self._cancel_at = 0.0, 0.0
         words = f"{step.side} {abs(step.outstanding)} {step.symbol}"
-        workflow.set_current_details(f"round {step.number}: {words}")
+        self._show(f"round {step.number}: {words}")
         message = PlaceOrderInput(request=step.request, attempt=1, version=0)
         try:
             placed = await workflow.execute_activity_method(
@@ -104,7 +110,7 @@ class HouseWorkflow:
             self._looks = 0
             return
         self._rejected += placed.outcome is PlaceOutcome.REJECTED
-        workflow.set_current_details(f"round {step.number} waits: {placed.detail}")
+        self._show(f"round {step.number} waits: {placed.detail}")
         await self._pause(max(placed.retry_seconds, _LOOK_SECONDS))
 
     async def _follow(self, step: FlattenStep) -> None:
@@ -127,7 +133,7 @@ class HouseWorkflow:
             ResolvingActivities.resolve_placement, message, task_queue=QUEUE_CONTROL, **ASK
         )
         if resolved.resolution is Resolution.WAIT:
-            workflow.set_current_details(f"round {step.number}: {resolved.detail}")
+            self._show(f"round {step.number}: {resolved.detail}")
             await self._pause(resolved.retry_seconds or _LOOK_SECONDS)
 
     async def _cancel(self, step: FlattenStep, order_id: str) -> None:
@@ -159,6 +165,10 @@ class HouseWorkflow:
         why = "stopped" if self._stopped else f"the broker refused it {self._rejected} times"
         words = f"{why}; {step.outstanding} {step.symbol} of it are left"
         return HouseOutcome(verb=HouseVerb.FLATTEN, waits=words)
+
+    def _show(self, words: str) -> None:
+        self._words = words
+        workflow.set_current_details(words)
 
     async def _pause(self, seconds: float) -> None:
         stopped = self._stopped

@@ -1,14 +1,17 @@
 """Hazard 9: a fill that no request may claim is the house's, and stops the symbol until seen to."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from temporalio.service import RPCError
 
 from activities.observations import HOUSE, HOUSE_STALE, ORDERS, POSITION
 from api.house import HouseDesk
-from models.house import HouseInput, HouseOutcome, HouseVerb, house_round
+from models.errors import SourceUnavailable
+from models.house import HouseInput, HouseOutcome, HouseVerb, house_round, house_workflow_id
 from models.messages import ReconcileResult
 from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
@@ -112,6 +115,81 @@ async def test_fill_cancelled__after_it_was_settled__is_the_houses_loss_and_hold
         await desk.at(made, Stage.SETTLED)
     ).filled_quantity == 2 * SHARE_SCALE  # theirs for good
     await _held_until_flattened(desk, position)
+
+
+async def _over_filled(desk: Desk) -> HousePosition:
+    """One share of the house's, which one person decides about."""
+    await desk.control.fault("hold_fills", on=True)
+    made = await desk.deposit()
+    row = await desk.at(made, Stage.PLACED)
+    await desk.control.fault("over_fill", order_id=row.futu_order_id)
+    await desk.end(made, OrderStatus.EXECUTED)
+    position = await _booked(desk)
+    await _reconcile(desk)
+    await desk.control.clear()
+    return position
+
+
+async def test_flatten__answer_lost_and_its_run_killed__one_order(house_desk: Desk) -> None:
+    desk = house_desk
+    position = await _over_filled(desk)
+    before = await _house_orders(desk)
+    await desk.control.fault("hold_fills", on=True)
+    await desk.control.fault("answer_lost")
+    first = asyncio.create_task(_tell(desk, position, "ann"))
+
+    async def at_the_broker() -> bool:
+        return len(await _house_orders(desk)) > len(before)
+
+    await eventually(at_the_broker)
+    run = desk.client.get_workflow_handle(house_workflow_id(position.id or 0))
+    await run.terminate("killed by the test")
+    with pytest.raises(SourceUnavailable):
+        await first
+    second = asyncio.create_task(_tell(desk, position, "ben"))
+    await _in_our_book_by_remark(desk, (await _house_orders(desk))[-1].remark)
+    await desk.control.fault("release_fills")
+    await desk.control.clear()
+    assert (await second).done
+    assert len(await _house_orders(desk)) == len(before) + 1
+    assert await desk.store.house.unresolved() == []
+    await eventually(lambda: _no_holds(desk))
+
+
+async def test_flatten__paused_or_nothing_to_sell__waits_and_sends_nothing(
+    house_desk: Desk,
+) -> None:
+    desk = house_desk
+    position = await _over_filled(desk)
+    before = await desk.placed()
+    held = (await desk.control.account()).positions[SYMBOL]
+    await desk.play.pause("the desk is at lunch")
+    flattening = asyncio.create_task(_tell(desk, position, "ann"))
+    await eventually(lambda: _waits_for(desk, position, "lunch"))
+    # Never short: the shares that the users' orders need are not the house's to sell.
+    await desk.control.set_position(SYMBOL, 0)
+    await desk.play.resume()
+    await eventually(lambda: _waits_for(desk, position, "shares: 1 wanted"))
+    assert await desk.placed() == before
+    await desk.control.set_position(SYMBOL, held)
+    assert (await flattening).done
+    assert await desk.placed() == before + 1
+    await eventually(lambda: _no_holds(desk))
+
+
+async def _waits_for(desk: Desk, position: HousePosition, words: str) -> bool:
+    handle = desk.client.get_workflow_handle(house_workflow_id(position.id or 0))
+    try:
+        return words in await handle.query("waits")
+    except RPCError:
+        return False
+
+
+async def _in_our_book_by_remark(desk: Desk, remark: str) -> None:
+    async def there() -> bool:
+        return await desk.store.book.by_remark(remark) is not None
+
+    await eventually(there)
 
 
 async def _in_our_book(desk: Desk, order_id: str, *, filled: int) -> None:
