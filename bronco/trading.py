@@ -191,7 +191,7 @@ class BrokerSettings(Section):
     )
     connect_timeout_seconds: Seconds = Field(10.0, description="seconds to connect and log in")
     call_timeout_seconds: Seconds = Field(15.0, description="seconds for one call")
-    poll_seconds: Seconds = Field(4.0, description="seconds between bulk reads of the order book")
+    poll_seconds: Seconds = Field(3.5, description="seconds between bulk reads of the order book")
     silent_seconds: float = Field(
         30.0,
         ge=0,

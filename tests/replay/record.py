@@ -15,6 +15,7 @@ from temporalio.client import WorkflowHandle
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.settling import SETTLER_SCENARIOS
 from tests.workflow.desk import first_run, open_desk
+from tests.workflow.house_fakes import flattened
 from tests.workflow.test_settlement import new_environment, settling
 
 Handle = WorkflowHandle[Any, Any]
@@ -44,6 +45,9 @@ async def record(names: list[str]) -> None:
         for scenario in SCENARIOS:
             if not names or scenario.__name__ in names:
                 write(scenario.__name__, await recorded(await scenario(desk)))
+    if not names or flattened.__name__ in names:
+        async with await new_environment() as env:
+            write(flattened.__name__, await recorded(await flattened(env)))
     for settler in SETTLER_SCENARIOS:
         if not names or settler.__name__ in names:
             async with await new_environment() as env, settling(env) as bench:

@@ -14,6 +14,7 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.planted import ReadsFirst, SettlesLater, SleepsFirst
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.settling import SETTLER_SCENARIOS
+from tests.workflow.house_fakes import flattened
 from workers.build import WORKFLOWS
 from workers.runner import sandbox
 
@@ -33,7 +34,7 @@ def replayer(*workflows: type) -> Replayer:
 
 
 def test_recordings__of_every_scenario__are_there() -> None:
-    scenarios = {scenario.__name__ for scenario in (*SCENARIOS, *SETTLER_SCENARIOS)}
+    scenarios = {one.__name__ for one in (*SCENARIOS, *SETTLER_SCENARIOS, flattened)}
     assert scenarios <= {path.stem for path in HISTORIES}
     assert len(HISTORIES) >= 8
 

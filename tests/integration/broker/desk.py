@@ -142,10 +142,13 @@ async def client_of(settings: BrokerSettings, log_home: Path) -> AsyncIterator[B
 
 
 @asynccontextmanager
-async def open_desk(log_home: Path, **options: Any) -> AsyncIterator[Desk]:
+async def open_desk(
+    log_home: Path, *, call_seconds: float = CALL_SECONDS, **options: Any
+) -> AsyncIterator[Desk]:
+    """call_seconds: the client's bound of one call; options: the simulator's."""
     async with (
         simulator(**options) as server,
-        client_of(settings(server.port), log_home) as client,
+        client_of(settings(server.port, call_timeout_seconds=call_seconds), log_home) as client,
     ):
         desk = Desk(server, SimulatorControl(server.control_port), client)
         client.on_order(desk.pushes.append)

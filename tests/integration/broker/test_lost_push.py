@@ -47,7 +47,8 @@ BACKGROUND = 1_000_000
 
 @pytest.fixture
 async def office(tmp_path: Path, log_home: Path) -> AsyncIterator[Office]:
-    async with open_office(tmp_path, log_home, limits=True) as opened:
+    bound = SHIPPED.call_timeout_seconds
+    async with open_office(tmp_path, log_home, call_seconds=bound, limits=True) as opened:
         await opened.desk.control.fault("no_push", on=True)
         yield opened
 
