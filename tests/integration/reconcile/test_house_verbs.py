@@ -6,10 +6,10 @@ from decimal import Decimal
 from temporalio.testing import ActivityEnvironment
 
 from activities.house import HouseActivities
-from models.broker import BrokerStatus
-from models.house import HouseInput, HouseOutcome, HouseVerb
+from models.broker import BrokerOrder, BrokerStatus
+from models.house import FLATTEN, HouseInput, HouseOutcome, HouseVerb, house_id
 from models.records import HousePosition
-from models.requests import VaultRequest
+from models.requests import Side, VaultRequest, remark_of
 from models.splits import ONE_TO_ONE
 from tests.integration.reconcile.office import SYMBOL, Office
 from tests.integration.reconcile.test_reconcile import open_request, placed, refunded, twice
@@ -180,3 +180,27 @@ async def test_verb__position_is_not_there__is_refused(office: Office) -> None:
     row = await late_fill(office)
     outcome = await tell(office, row.model_copy(update={"id": 999}), HouseVerb.FLATTEN)
     assert "999" in outcome.refused
+
+
+async def test_flatten__its_run_died_after_the_fill__reconcile_books_what_was_traded(
+    office: Office,
+) -> None:
+    row = await late_fill(office)
+    order = BrokerOrder(
+        order_id="H1",
+        remark=remark_of(house_id(row.id or 0, 1), 1),
+        symbol=SYMBOL,
+        side=Side.SELL,
+        quantity=1,
+        price=Decimal(190),
+        status=BrokerStatus.FILLED,
+        vendor_status="",
+        filled=1,
+        average_price=Decimal(191),
+    )
+    await office.store.book.apply([order], datetime.now(UTC))
+    office.broker.shares = 0
+    await twice(office)
+    booked = await office.store.house.unresolved()
+    assert [(one.cause, one.quantity) for one in booked] == [("LATE_FILL", 1), (FLATTEN, -1)]
+    await sound(office)
