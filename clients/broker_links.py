@@ -66,7 +66,8 @@ class BrokerLinks:
         self._calls: TradeCalls | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         options = self._options(self._endpoints.used)
-        self._place = Link("place", options, self._open_place, _trade_probe, on_link)
+        alone = replace(options, exclusive=True)
+        self._place = Link("place", alone, self._open_place, _trade_probe, on_link)
         self._control = Link("control", options, self._open_control, _trade_probe, on_link)
         self._quote = Link("quote", options, self._open_quote, _quote_probe, on_link)
         reading = (self._control, self._quote)

@@ -38,6 +38,8 @@ class LinkOptions:
     connect_timeout: float
     call_timeout: float
     probe_interval: float
+    # No new connection before the last one's thread is at its end.
+    exclusive: bool = False
     # What dies younger is waited for longer each time: it may well die again.
     sound_after: float = 10.0
 
@@ -189,6 +191,8 @@ class Link:
 
     async def _log_in(self) -> Lane:
         options = self._options
+        if options.exclusive:
+            await self._buried()
         lane = self._newest = Lane(self.name, self._opener(await self._reach()))
         # Past this point whatever goes wrong must also close the lane.
         await lane.open(options.connect_timeout)

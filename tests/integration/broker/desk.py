@@ -23,6 +23,7 @@ from models.requests import Side, remark_of
 from simulators.opend.control import SimulatorControl, VenueOrder
 from simulators.opend.options import OpenDOptions
 from simulators.opend.server import OpenDServer
+from tests.waiting import eventually
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -152,7 +153,7 @@ async def open_desk(
     ):
         desk = Desk(server, SimulatorControl(server.control_port), client)
         client.on_order(desk.pushes.append)
-        assert client.healthy
+        await eventually(desk.healthy)
         yield desk
 
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ SEND_SECONDS = 2.0
 PASSWORD = "a-trading-password-of-some-length"
 DIGEST = hashlib.md5(PASSWORD.encode(), usedforsecurity=False).hexdigest()
 PYTHON_STARTS_SECONDS = 60.0
+
+
+async def says(client: BrokerClient, words: str) -> bool:
+    """Whether a placement is refused with these words."""
+    error, _ = await raises(SourceUnavailable, client.place(ticket(), SEND_SECONDS))
+    return words in str(error)
 
 
 def _missing(name: str) -> Any:
@@ -93,6 +100,7 @@ async def test_real__complete__trades_on_the_named_account_alone(
         simulator() as server,
         client_of(real_settings(server.port, tmp_path), log_home) as client,
     ):
+        await eventually(lambda: client.healthy)
         assert client.account == str(REAL_ACCOUNT)
         order = ticket()
         await client.place(order, SEND_SECONDS)
@@ -111,8 +119,7 @@ async def test_simulate__with_all_that_real_takes__unlocks_nothing_and_stays_pap
             connect_timeout_seconds=1.0,
         )
         async with client_of(paper, log_home) as client:
-            error, _ = await raises(SourceUnavailable, client.place(ticket(), SEND_SECONDS))
-            assert "SIMULATE accounts offered: 1002" in str(error)
+            await eventually(partial(says, client, "SIMULATE accounts offered: 1002"))
         control = SimulatorControl(server.control_port)
         assert (await control.count("UnlockTrade")).received == 0
         assert await control.orders() == []
@@ -126,11 +133,12 @@ async def test_real__wrong_password__is_asked_once_in_all_and_is_the_reason(
         control = SimulatorControl(server.control_port)
         wrong = real_settings(server.port, tmp_path, "guess", connect_timeout_seconds=1.5)
         async with client_of(wrong, log_home) as client:
+            await eventually(partial(says, client, "BRONCO_BROKER_UNLOCK_FILE"))
             assert not client.healthy
-            for call in (client.place(ticket(), SEND_SECONDS), client.orders()):
-                error, _ = await raises(SourceUnavailable, call)
-                assert "BRONCO_BROKER_UNLOCK_FILE" in str(error)
-                assert "guess" not in str(error)
+            await eventually(lambda: client._control.gave_up and client._place.gave_up)
+            error, _ = await raises(SourceUnavailable, client.orders())
+            assert "BRONCO_BROKER_UNLOCK_FILE" in str(error)
+            assert "guess" not in str(error)
         assert (await control.count("UnlockTrade")).received == 1
         assert await control.orders() == []
 
@@ -143,7 +151,7 @@ async def test_real__only_reads__needs_no_password_and_cannot_place(
         client = BrokerClient(reading, log_home=log_home, reads_only=True)
         await client.start()
         try:
-            assert client.healthy
+            await eventually(lambda: client.healthy)
             assert await client.positions() == ()
             await raises(SourceUnavailable, client.place(ticket(), SEND_SECONDS))
         finally:
@@ -169,10 +177,14 @@ async def main():
     client = BrokerClient(settings, log_home=pathlib.Path(sys.argv[1]))
     print(repr(settings), settings.model_dump_json(), repr(client.__dict__), flush=True)
     await client.start()
-    try:
-        await client.positions()
-    except BroncoError as error:
-        print(repr(error), error)
+    said = ""
+    while not client.healthy and "UNLOCK_FILE" not in said:
+        await asyncio.sleep(0.1)
+        try:
+            await client.positions()
+        except BroncoError as error:
+            said = f"{error!r} {error}"
+    print(said)
     print(generate_latest(metrics.REGISTRY).decode())
     print("up" if client.healthy else "down", flush=True)
     sys.stdin.read()
@@ -229,8 +241,8 @@ def _written_below(folder: Path) -> str:
 
 async def test_paper__default__is_what_no_setting_means(log_home: Path) -> None:
     async with simulator() as server, client_of(settings(server.port), log_home) as client:
+        await eventually(lambda: client.healthy)
         await client.place(ticket(), SEND_SECONDS)
         control = SimulatorControl(server.control_port)
-        await eventually(lambda: client.healthy)
         assert (await control.count("UnlockTrade")).received == 0
         assert {order.account for order in await control.orders()} == {1002}

@@ -23,8 +23,12 @@ GAP = 0.02
 ORDERS_EACH = 7
 
 
-def turns_of(flags: Flags, call: str, gap: float = GAP, longest: float = 20.0) -> Turns:
-    return Turns(flags, "1002", call, 30.0, gap, longest)
+# A turn that nobody ends outlasts every wait here.
+LONGEST = 20.0
+
+
+def turns_of(flags: Flags, call: str, gap: float = GAP) -> Turns:
+    return Turns(flags, "1002", call, 30.0, gap, 2 * LONGEST)
 
 
 @asynccontextmanager
@@ -104,22 +108,21 @@ async def test_turn__its_holder_is_gone__ends_by_itself() -> None:
 
 async def test_turn__waiting_or_holding_is_cancelled__is_over() -> None:
     async with redis_clients(2) as (ours, theirs):
+        held = asyncio.Event()
 
-        async def hold() -> None:
-            async with turns_of(ours, "place").held("ours"):
+        async def hold(member: str) -> None:
+            async with turns_of(ours, "place").held(member):
+                held.set()
                 await asyncio.Event().wait()
 
-        holding = asyncio.create_task(hold())
-
-        async def taken() -> bool:
-            return await theirs.use_slot("1002", "place", "theirs", 30.0, 0.0, 20.0) > 0
-
-        await eventually(taken)
-        waiting = asyncio.create_task(hold())
+        holding = asyncio.create_task(hold("first"))
+        await held.wait()
+        waiting = asyncio.create_task(hold("second"))
+        await asyncio.sleep(0)
         for task in (waiting, holding):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST):
             async with turns_of(theirs, "place").held("theirs"):
                 pass
 
@@ -127,7 +130,7 @@ async def test_turn__waiting_or_holding_is_cancelled__is_over() -> None:
 async def test_turn__patience_is_over__goes_without() -> None:
     async with redis_clients(2) as (gone, ours):
         assert await gone.use_slot("1002", "change", "gone", 30.0, GAP, 60.0) == 0.0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST):
             async with turns_of(ours, "change").held("ours", 0.2):
                 pass
 
