@@ -16,6 +16,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bronco.sections import (
     ApiSettings,
+    AuditSettings,
     DatabaseSettings,
     LogSettings,
     MetricsSettings,
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     redis: RedisSettings
     api: ApiSettings
     orders: OrderSettings
+    audit: AuditSettings
     log: LogSettings
     metrics: MetricsSettings
 

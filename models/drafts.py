@@ -138,6 +138,11 @@ class AuditFault:
     entry_id: int
     problem: str
 
+    def __str__(self) -> str:
+        """Place, row and problem."""
+        row = f" (row {self.entry_id})" if self.entry_id else ""
+        return f"entry {self.seq}{row}: {self.problem}"
+
 
 class AuditHead(NamedTuple):
     """The newest sealed row: what a signature has to cover. seq 0 = nothing is sealed yet."""

@@ -102,6 +102,17 @@ SEND = Options(
 )
 """Sending and watching one transaction: the same bytes again, until the nonce is used. Sweeping."""
 
+AUDIT = Options(
+    schedule_to_start_timeout=timedelta(seconds=60),
+    start_to_close_timeout=timedelta(seconds=100),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2),
+        maximum_attempts=3,
+        non_retryable_error_types=["SigningRefused"],
+    ),
+)
+"""Signing the audit log's head: the next run is the real retry."""
+
 RECONCILE = Options(
     start_to_close_timeout=timedelta(seconds=150),
     heartbeat_timeout=timedelta(seconds=10),
