@@ -33,6 +33,10 @@ class HeadFile:
     def __init__(self, folder: Path, chain_id: int, vault: str) -> None:
         self.path = folder / f"audit-heads-{chain_id}-{vault.lower()}.jsonl"
 
+    def exists(self) -> bool:
+        """Whether anything was ever written to it."""
+        return self.path.exists()
+
     def append(self, head: SignedHead) -> None:
         """Add a head; blocking. Raises SourceUnavailable: it is not on disk."""
         line = head.model_dump_json().encode() + b"\n"
@@ -56,19 +60,22 @@ class HeadFile:
 
     def read(self) -> KeptHeads:
         """All heads, oldest first; blocking. No file is no heads. Raises SourceUnavailable."""
+        return read_heads(self.path) if self.exists() else KeptHeads([], [])
+
+
+def read_heads(path: Path) -> KeptHeads:
+    """The heads in a file, oldest first; blocking. Raises SourceUnavailable."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise SourceUnavailable(_SOURCE, f"reading {path}", str(error)) from error
+    found = KeptHeads([], [])
+    for number, line in enumerate(lines, 1):
         try:
-            lines = self.path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return KeptHeads([], [])
-        except OSError as error:
-            raise SourceUnavailable(_SOURCE, f"reading {self.path}", str(error)) from error
-        found = KeptHeads([], [])
-        for number, line in enumerate(lines, 1):
-            try:
-                found.heads.append(SignedHead.model_validate_json(line))
-            except ValidationError:
-                found.spoilt.append(number)
-        return found
+            found.heads.append(SignedHead.model_validate_json(line))
+        except ValidationError:
+            found.spoilt.append(number)
+    return found
 
 
 def _cut_torn_line(descriptor: int) -> None:
