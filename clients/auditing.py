@@ -5,6 +5,8 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_keys.constants import SECPK1_N
+from eth_keys.exceptions import BadSignature
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
@@ -16,6 +18,8 @@ from models.drafts import AuditHead
 AUDITOR_ROLE = "0x" + keccak(text="AUDITOR_ROLE").hex()
 """Who holds it in the vault signs for the log of that vault. The vault itself asks for it nowhere:
 it only says, to whoever has an RPC, whose signature counts."""
+# https://eips.ethereum.org/EIPS/eip-2
+_HIGHEST_S = SECPK1_N // 2
 _DOMAIN = ("name", "string"), ("version", "string"), ("chainId", "uint256")
 _FIELDS = ("seq", "uint256"), ("hash", "bytes32"), ("time", "uint64")
 
@@ -56,11 +60,16 @@ def sign_head(
 
 
 def really_signed(head: SignedHead) -> bool:
-    """Whether its signature is that of the signer it names."""
+    """Whether its signature is that of the signer it names, in the one form that it has.
+
+    (r, n - s) signs the same as (r, s): only the lower s counts, as in EIP-2.
+    """
+    if int(head.signature[66:130], 16) > _HIGHEST_S:
+        return False
     data = head_data(head.head, head.time, chain_id=head.chain_id, vault=head.vault)
     try:
         found = Account.recover_message(signable(data), signature=head.signature)
-    except (ValueError, ValidationError):
+    except (ValueError, ValidationError, BadSignature):
         return False
     return str(found).lower() == head.signer.lower()
 

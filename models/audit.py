@@ -55,7 +55,8 @@ class SignedHead(BaseModel):
     hash: str = Field(pattern=_HEX64)
     time: int = Field(gt=0)
     signer: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
-    signature: str = Field(pattern=r"^0x[0-9a-f]{130}$")
+    # Other spellings of v mean the same to most who read it: one of two is the only one here.
+    signature: str = Field(pattern=r"^0x[0-9a-f]{128}(?:1b|1c)$")
 
     @property
     def head(self) -> AuditHead:

@@ -125,6 +125,17 @@ class AuditLog:
             lambda session: [Sealed(*row) for row in session.execute(page)],
         )
 
+    async def sealed_of(self, request_id: str) -> list[Sealed]:
+        """Sealed entries of a request, in the chain's order."""
+        chosen = sql_select(*_COLUMNS).where(
+            col(AuditEntry.request_id) == request_id.lower(), col(AuditEntry.seq) > 0
+        )
+        ordered = chosen.order_by(col(AuditEntry.seq))
+        return await self._database.read(
+            "reading sealed entries",
+            lambda session: [Sealed(*row) for row in session.execute(ordered)],
+        )
+
     async def keep_head(self, signed: SignedHead) -> None:
         """Keep a signed head for receipts. Idempotency key: its place."""
         row = AuditHeadRow(

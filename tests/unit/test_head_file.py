@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from eth_keys.constants import SECPK1_N
 
 from clients.auditing import really_signed
 from clients.head_file import HeadFile
@@ -69,5 +70,8 @@ def test_signed_head__any_field_changed__is_not_really_signed() -> None:
     whole = signed(head(3))
     changes = {"seq": 4, "hash": "f" * 64, "time": whole.time + 1, "chain_id": 1}
     changes |= {"vault": "0x" + "1" * 40, "signer": "0x" + "2" * 40}
+    r, s, v = whole.signature[2:66], whole.signature[66:130], whole.signature[130:]
+    mirrored = f"{SECPK1_N - int(s, 16):064x}"
+    changes |= {"signature": f"0x{r}{mirrored}{'1b' if v == '1c' else '1c'}"}
     for name, value in changes.items():
         assert not really_signed(whole.model_copy(update={name: value})), name
