@@ -48,8 +48,7 @@ class HeadFile:
             )
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                _cut_torn_line(descriptor)
-                _write_whole(descriptor, line)
+                _write_whole(descriptor, _after_torn_line(descriptor) + line)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -78,8 +77,11 @@ def read_heads(path: Path) -> KeptHeads:
     return found
 
 
-def _cut_torn_line(descriptor: int) -> None:
-    """Cut what follows the last line's end: the head it was to be never counted."""
+def _after_torn_line(descriptor: int) -> bytes:
+    """Cut what follows the last line's end: the head it was to be never counted.
+
+    Where the file system lets nobody cut, what ends that line, which then counts as spoilt.
+    """
     size = whole = os.fstat(descriptor).st_size
     while whole > 0:
         start = max(0, whole - _BLOCK)
@@ -88,8 +90,13 @@ def _cut_torn_line(descriptor: int) -> None:
             whole = start + end + 1
             break
         whole = start
-    if whole < size:
+    if whole == size:
+        return b""
+    try:
         os.ftruncate(descriptor, whole)
+    except PermissionError:
+        return b"\n"
+    return b""
 
 
 def _write_whole(descriptor: int, line: bytes) -> None:

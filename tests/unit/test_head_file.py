@@ -45,6 +45,20 @@ def test_head_file__line_cut_short_by_a_crash__never_counted_and_makes_way(file:
     assert file.path.read_bytes().startswith(whole)
 
 
+def test_head_file__file_that_nobody_may_cut__goes_on_after_the_torn_line(
+    file: HeadFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    file.append(signed(head(3)))
+    file.path.write_bytes(file.path.read_bytes() + b'{"chain_id":')
+    monkeypatch.setattr("os.ftruncate", refused)
+    file.append(signed(head(7)))
+    kept = file.read()
+    assert ([one.seq for one in kept.heads], kept.spoilt) == ([3, 7], [2])
+
+
 def test_head_file__only_line_cut_short__starts_anew(file: HeadFile) -> None:
     file.path.parent.mkdir()
     file.path.write_bytes(b'{"chain_id":' + b"1" * 9000)
