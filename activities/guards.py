@@ -7,16 +7,17 @@ and broker agree, and vault, settler and broker account can carry the order to i
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activities.clock import from_unix, unix_now, utc_now
 from activities.fees import FeeLimits
 from activities.jumps import JumpWatch
 from activities.lookup import read_request
-from activities.market import quote_trip
+from activities.market import quote_basis, quote_trip
 from activities.pricing import Plan, Prices, Unservable, plan
 from activities.session import OpenLimits, session_stop
 from models.assets import Asset, AssetBook, UnknownAsset
@@ -80,7 +81,7 @@ class Ready:
     """All guards passed: what to send, and how much all open claims together may set aside.
 
     place_until: after it nothing may be sent, the deadline is too near. ratio: shares per token of
-    the plan.
+    the plan. basis: the prices it was made from, and their sources.
     """
 
     terms: VaultRequest
@@ -89,6 +90,7 @@ class Ready:
     headroom: Headroom
     place_until: datetime
     ratio: SharesPerToken
+    basis: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,8 @@ class Guards:
         if isinstance(headroom, Wait):
             return headroom
         until = from_unix(terms.deadline) - timedelta(seconds=self._limits.deadline_margin)
-        return Ready(terms, asset, planned, headroom, until, ratio)
+        basis = quote_basis(quote, listed.feed, reference, share, band)
+        return Ready(terms, asset, planned, headroom, until, ratio, basis)
 
     async def _capacity(
         self, terms: VaultRequest, asset: Asset, planned: Plan, head: BlockRef, asked: datetime

@@ -1,11 +1,17 @@
 """Which quotes of the broker an order may be based on. Pure: each check names itself."""
 
+from __future__ import annotations
+
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from models.assets import Asset
 from models.broker import MarketState, Quote
 from models.guard import Guard, Trip
 from models.money import BPS
+
+if TYPE_CHECKING:
+    from clients.oracle import FeedPrice
 
 
 def quote_trip(
@@ -61,3 +67,31 @@ def _deviation(quote: Quote, reference: Decimal, band_bps: int) -> Trip | None:
         f"the broker shows {middle} USD for {quote.symbol}, the feed {reference}: "
         f"more than {band_bps} basis points apart",
     )
+
+
+def quote_basis(
+    quote: Quote, feed: str, reference: FeedPrice, share: Decimal, band_bps: int
+) -> dict[str, object]:
+    """The prices that an order is decided on and where they are from, for the audit log.
+
+    share: dollars per share by the feed, which answers dollars per token.
+    """
+    block = reference.block
+    return {
+        "broker": {
+            "bid": quote.bid,
+            "ask": quote.ask,
+            "last": quote.last,
+            "at": quote.at,
+            "state": quote.state.value,
+        },
+        "feed": {
+            "address": feed.lower(),
+            "usd": reference.usd,
+            "round": str(reference.round_id),
+            "updated_at": reference.updated_at,
+            "block": {"number": block.number, "hash": block.hash},
+        },
+        "share_usd": share,
+        "band_bps": band_bps,
+    }

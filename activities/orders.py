@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio import activity
 
@@ -12,7 +13,7 @@ from activities.lookup import read_request
 from activities.pricing import indicative
 from activities.reporting import claim_view, ending, enqueued, item_view, owed_words, settling
 from activities.rows import show
-from activities.settling import Decline, settlement_item
+from activities.settling import Decline, fills_of, settlement_item
 from models.approvals import approvable
 from models.assets import AssetBook, UnknownAsset
 from models.drafts import Admission, AuditDraft
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
 _TOO_YOUNG_SECONDS = 120
 """A request of this age was not made before a database was lost and restored."""
 _BEFORE_SENDING = frozenset({Stage.CONFIRMING, Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED})
+
+
+class _Drafted(NamedTuple):
+    """An item to be written, and the fills it was computed from."""
+
+    item: SettlementItem
+    fills: Sequence[Mapping[str, str | int]] = ()
 
 
 class OrderActivities:
@@ -169,7 +177,7 @@ class OrderActivities:
             if isinstance(drafted, Decline):
                 return EnqueueResult(item=None, refused=drafted.why)
             try:
-                item = await self._store.items.enqueue(drafted)
+                item = await self._store.items.enqueue(drafted.item, drafted.fills)
             except Conflict as doubt:
                 # The book knows of an order that no claim names, or one filled just now.
                 return EnqueueResult(item=None, refused=str(doubt))
@@ -295,27 +303,24 @@ class OrderActivities:
             claims=tuple(claim_view(claim) for claim in claims),
         )
 
-    async def _draft(self, message: EnqueueInput) -> SettlementItem | Decline:
+    async def _draft(self, message: EnqueueInput) -> _Drafted | Decline:
         request = message.request
         terms, head = await self._read(request)
         if terms is None:
             return Decline("the vault does not show the request at its newest block")
         _, decimals = await self._vault.usdt(head)
         claims = await self._store.placements.of_request(request.request_id)
-        drafted = settlement_item(
-            message,
-            terms,
-            await self._splitting.known(
-                claims, terms, head, await self._store.book.fill_times(request.request_id)
-            ),
-            await self._store.book.of_request(request.request_id),
-            decimals,
-            utc_now(),
+        known = await self._splitting.known(
+            claims, terms, head, await self._store.book.fill_times(request.request_id)
         )
-        if isinstance(drafted, SettlementItem) and drafted.kind is ItemKind.REFUND:
+        orders = await self._store.book.of_request(request.request_id)
+        item = settlement_item(message, terms, known, orders, decimals, utc_now())
+        if isinstance(item, Decline):
+            return item
+        if item.kind is ItemKind.REFUND:
             unread = await self._unread(terms, message.began)
-            return Decline(unread) if unread else drafted
-        return drafted
+            return Decline(unread) if unread else _Drafted(item)
+        return _Drafted(item, fills_of(known, orders))
 
     async def _unread(self, terms: VaultRequest, began: float) -> str:
         """Why the store may have forgotten an order of this request; empty when it may not.

@@ -260,6 +260,7 @@ def _draft(message: PlaceOrderInput, remark: str, ready: Ready, send_by: datetim
         may_cross=False,
         book_since=utc_now() - _BOOK_AGE,
         ratio=ready.ratio,
+        basis=ready.basis,
     )
 
 

@@ -105,10 +105,7 @@ def _fill(
 ) -> _Fill:
     """All fills, attempt by attempt, as far as the request goes: more belongs to the house."""
     attempts = {claim.remark: claim for claim in claims}
-    filled = sorted(
-        (order for order in orders if order.filled > 0 and order.remark in attempts),
-        key=lambda order: attempts[order.remark].attempt,
-    )
+    filled = _filled(claims, orders)
     total = _Fill()
     for order in filled:
         claim = attempts[order.remark]
@@ -116,9 +113,40 @@ def _fill(
         total = _fitting(asked, order.average_price, total, claim, terms, decimals)
     if not total.quantity:
         return _Fill()
+    return replace(total, fill_hash=_hash_of(filled))
+
+
+def _hash_of(filled: Sequence[BrokerOrder]) -> str:
+    """What the vault keeps of the fills: SHA-256 of broker ids, whole shares and average prices."""
     evidence = [[order.order_id, order.filled, str(order.average_price)] for order in filled]
-    digest = hashlib.sha256(json.dumps(evidence, separators=(",", ":")).encode()).hexdigest()
-    return replace(total, fill_hash=f"0x{digest}")
+    text = json.dumps(evidence, separators=(",", ":"))
+    return "0x" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def fills_of(
+    claims: Sequence[Placement], orders: Sequence[BrokerOrder]
+) -> list[dict[str, str | int]]:
+    """What a settlement is computed from, attempt by attempt, in words for the audit log."""
+    attempts = {claim.remark: claim for claim in claims}
+    return [
+        {
+            "attempt": attempts[order.remark].attempt,
+            "remark": order.remark,
+            "broker_order_id": order.order_id,
+            "claimed": attempts[order.remark].quantity,
+            "filled": order.filled,
+            "average_price": str(order.average_price),
+            "shares_per_token": str(attempts[order.remark].ratio or ""),
+        }
+        for order in _filled(claims, orders)
+    ]
+
+
+def _filled(claims: Sequence[Placement], orders: Sequence[BrokerOrder]) -> list[BrokerOrder]:
+    """The orders that filled, by attempt."""
+    attempts = {claim.remark: claim.attempt for claim in claims}
+    ours = [order for order in orders if order.filled > 0 and order.remark in attempts]
+    return sorted(ours, key=lambda order: attempts[order.remark])
 
 
 def _fitting(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from api.auth import KeyGuard
 from api.errors import described
@@ -13,6 +13,7 @@ from models.drafts import OrderFilter
 from models.errors import Conflict, InvalidInput, NotFound
 from models.order import Order, OrderStatus, Stage
 from models.outlook import last_outlook
+from models.receipt import FORMAT, text_of
 from models.requests import Side
 
 if TYPE_CHECKING:
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 
 _HASH = r"^(0[xX][0-9a-fA-F]{64})?$"
 _LIMIT = 100
+_RECEIPT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The receipt, canonical JSON (RFC 8785).",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["format", "request", "attempts", "fills", "outcome", "log"],
+                },
+                "example": {"format": FORMAT, "chain_id": 1, "request": {"n": 17}},
+            }
+        },
+    }
+}
 
 
 def chosen_by(
@@ -73,6 +88,22 @@ def routes(store: "Store", guard: KeyGuard | None) -> APIRouter:
     ) -> OrderDetail:
         """One order with its claims, broker orders, settlement and timeline."""
         return await read_order(store, key)
+
+    @router.get(
+        "/orders/{key}/receipt",
+        responses=errors | described(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT) | _RECEIPT,
+        response_class=Response,
+    )
+    async def receipt(
+        key: Annotated[str, Path(description="internal id, request id or workflow id")],
+    ) -> Response:
+        """The receipt of an order that has ended, in its one text: keep it byte by byte.
+
+        `bronco receipt verify` checks it against the chain. 409 until the end is signed for, which
+        takes a minute.
+        """
+        made = await store.receipts.of_order(await one_order(store, key))
+        return Response(text_of(made), media_type="application/json")
 
     return router
 

@@ -22,6 +22,8 @@ from models.money import SHARE_SCALE
 # https://getfoundry.sh/anvil/overview#default-accounts
 MNEMONIC = "test test test test test test test test test test test junk"
 ADMIN, SETTLER, GUARDIAN, TREASURER, FIRST_USER = 0, 1, 2, 3, 4
+AUDITOR = 2**31 - 1
+"""Far behind all users."""
 USDT_UNIT = 10**6
 _ANSWER = 10**8
 """Feeds for US dollars have 8 decimals: https://docs.chain.link/data-feeds/price-feeds"""
@@ -215,6 +217,7 @@ class Deployment:
         holders = {"SETTLER": SETTLER, "GUARDIAN": GUARDIAN, "TREASURER": TREASURER}
         roles = {name: dev_address(index) for name, index in holders.items()}
         roles["CONFIG"] = timelock or dev_address(ADMIN)
+        roles["AUDITOR"] = dev_address(AUDITOR)
         roles["REFERENCE"] = roles["ATTESTOR"] = dev_address(ADMIN)
         plan, calls = self._plan, list[tuple[str, tuple[object, ...]]]()
         for role, holder in roles.items():

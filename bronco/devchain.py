@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bronco.deployment import (
     ADMIN,
+    AUDITOR,
     FIRST_USER,
     GUARDIAN,
     MNEMONIC,
@@ -30,6 +31,7 @@ from models.errors import ConfigurationError, SourceUnavailable
 
 __all__ = [
     "ADMIN",
+    "AUDITOR",
     "FIRST_USER",
     "GUARDIAN",
     "MNEMONIC",

@@ -18,16 +18,18 @@ _CHEAP_WORK = 2
 _SIGNER_ALONE = "BRONCO_KEY_"
 
 
-def lay_out(folder: Path, private_key: str) -> dict[str, str]:
-    """Keystore, password and token in a folder of ours, and the settings that name them.
+def lay_out(folder: Path, private_key: str, audit_key: str) -> dict[str, str]:
+    """Keystores, password and token in a folder of ours, and the settings that name them.
 
-    The key is encrypted as in production, so no process of a stack has it in its environment.
+    Keys are encrypted as in production, so no process of a stack has them in its environment.
+    audit_key: what vouches for the audit log, with the same password.
     """
     home = open_home(folder)
     home.chmod(0o700)
     password, token = new_secret(), new_secret()
     files = {
         "key.json": create_keystore(private_key, password, work=_CHEAP_WORK),
+        "audit-key.json": create_keystore(audit_key, password, work=_CHEAP_WORK),
         "password": password + "\n",
         "token": token + "\n",
     }
@@ -38,6 +40,8 @@ def lay_out(folder: Path, private_key: str) -> dict[str, str]:
     return {
         "BRONCO_SIGNER_URL": f"unix:{_socket(home)}",
         "BRONCO_SIGNER_TOKEN_FILE": str(home / "token"),
+        "BRONCO_KEY_AUDIT_KEYSTORE_FILE": str(home / "audit-key.json"),
+        "BRONCO_KEY_AUDIT_KEYSTORE_PASSWORD_FILE": str(home / "password"),
         "BRONCO_KEY_KEYSTORE_FILE": str(home / "key.json"),
         "BRONCO_KEY_KEYSTORE_PASSWORD_FILE": str(home / "password"),
     }

@@ -102,6 +102,16 @@ RECONCILED_AT = Gauge(
     "When the last reconcile run ended; alarm when that is 3 minutes ago.",
     registry=REGISTRY,
 )
+AUDIT_BROKEN = Gauge(
+    "bronco_audit_broken",
+    "1 while the audit log is not what its last signed head says it was.",
+    registry=REGISTRY,
+)
+AUDIT_CHECKED_AT = Gauge(
+    "bronco_audit_checked_timestamp_seconds",
+    "When the audit log was last found whole and signed for; alarm when that is 5 minutes ago.",
+    registry=REGISTRY,
+)
 SIGNATURES = Counter(
     "bronco_signatures_total",
     "Transactions the signer was asked to sign; outcome is signed or refused.",

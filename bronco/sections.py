@@ -4,7 +4,7 @@ import json
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -150,6 +151,26 @@ class HouseSettings(Section):
     two_persons_above_usd: PositiveInt = Field(
         10_000, description="a position that cost more is decided by two persons, dollars"
     )
+
+
+class AuditSettings(Section):
+    """Signed heads of the audit log, kept outside the database."""
+
+    address: Address | None = Field(
+        None, description="address of the audit key, which the signer holds; it has AUDITOR_ROLE"
+    )
+    directory: Path | None = Field(
+        None,
+        description="folder of signed heads, on another disk than the database; empty = none are "
+        "kept, and an end of the log that was cut off cannot be told",
+    )
+    every_seconds: Seconds = Field(60.0, description="seconds between two signed heads")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.directory is not None and self.address is None:
+            raise ValueError("address: is required where directory is set")
+        return self
 
 
 class LogFormat(StrEnum):

@@ -16,6 +16,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bronco.sections import (
     ApiSettings,
+    AuditSettings,
     DatabaseSettings,
     HouseSettings,
     LogSettings,
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     api: ApiSettings
     orders: OrderSettings
     house: HouseSettings
+    audit: AuditSettings
     log: LogSettings
     metrics: MetricsSettings
 

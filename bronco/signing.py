@@ -87,6 +87,12 @@ class KeySettings(Section):
     keystore_password_file: Path | None = Field(
         None, description="file with the password of the keystore, readable by us alone"
     )
+    audit_keystore_file: Path | None = Field(
+        None, description="encrypted JSON key that vouches for the audit log; empty = nobody does"
+    )
+    audit_keystore_password_file: Path | None = Field(
+        None, description="file with the password of that keystore, readable by us alone"
+    )
     dev_key: SecretStr | None = Field(None, description="plain key, dev chains only (secret)")
     vault_url: SafeUrl = Field("", description="https://host:8200 of HashiCorp Vault")
     vault_mount: str = Field("secret", description="mount of the KV version 2 engine")
@@ -120,6 +126,8 @@ class KeySettings(Section):
             raise ValueError("tls_key_file: set it together with tls_cert_file")
         if bool(self.vault_role_id) != bool(self.vault_secret_id_file):
             raise ValueError("vault_secret_id_file: set it together with vault_role_id")
+        if bool(self.audit_keystore_file) != bool(self.audit_keystore_password_file):
+            raise ValueError("audit_keystore_password_file: set it with audit_keystore_file")
         return self
 
 

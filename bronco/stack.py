@@ -20,7 +20,15 @@ from typing import Protocol, TypeVar
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from bronco.devchain import SETTLER, DevChain, DevChainPlan, deploy, dev_key
+from bronco.devchain import (
+    AUDITOR,
+    SETTLER,
+    DevChain,
+    DevChainPlan,
+    deploy,
+    dev_address,
+    dev_key,
+)
 from bronco.keyring import lay_out, without_key
 from bronco.processes import (
     ManagedProcess,
@@ -295,7 +303,7 @@ def _environment(
     """Settings of this stack, as variables."""
     return {
         **chain.variables(),
-        **lay_out(options.directory / "signer", dev_key(SETTLER)),
+        **lay_out(options.directory / "signer", dev_key(SETTLER), dev_key(AUDITOR)),
         "BRONCO_TEMPORAL_ADDRESS": temporal.address,
         "BRONCO_CHAIN_RPC_URLS": anvil.http_url,
         "BRONCO_CHAIN_WS_URLS": anvil.ws_url,
@@ -303,6 +311,9 @@ def _environment(
         "BRONCO_BROKER_HOST": HOST,
         "BRONCO_BROKER_PORT": str(opend_port),
         "BRONCO_BROKER_ACCOUNT_ID": str(US_PAPER_ACCOUNT),
+        "BRONCO_AUDIT_ADDRESS": dev_address(AUDITOR),
+        "BRONCO_AUDIT_DIRECTORY": str(options.directory / "audit"),
+        "BRONCO_AUDIT_EVERY_SECONDS": "5",
         "BRONCO_DATABASE_URL": database_url,
         "BRONCO_REDIS_URL": redis.url,
         "BRONCO_API_PORT": str(free_port()),

@@ -19,17 +19,22 @@ from aiohttp import (
 )
 from pydantic import ValidationError
 
+from clients.auditing import really_signed
 from clients.keys import UnsignedTx
 from clients.signed import SignedTx, checked
 from clients.wire import (
+    HEAD_PATH,
     MOST_BYTES,
     SIGN_PATH,
     STATUS_PATH,
+    HeadRequest,
     Malformed,
     SignerStatus,
     SignRequest,
     parsed,
 )
+from models.audit import SignedHead
+from models.drafts import AuditHead
 from models.errors import ConfigurationError, SigningRefused, SourceUnavailable
 
 # A signer that is restarted is back within this; below the 15 s that a signing activity has.
@@ -78,6 +83,25 @@ class RemoteSigner:
         question = SignRequest.of(tx).model_dump_json().encode()
         answer = await self._ask("POST", SIGN_PATH, question, self._patience)
         return checked(str(answer.get("raw")), tx, self.address)
+
+    async def sign_head(self, head: AuditHead, auditor: str) -> SignedHead:
+        """The audit key's signature of a head; that key must be this address.
+
+        Raises:
+            SigningRefused: the signer holds no audit key.
+            SourceUnavailable: it does not answer, or what it answers is not what was asked.
+        """
+        question = HeadRequest(version=1, seq=head.seq, hash=head.hash).model_dump_json().encode()
+        answer = await self._ask("POST", HEAD_PATH, question, self._patience)
+        try:
+            signed = SignedHead.model_validate(answer)
+        except ValidationError as error:
+            raise self._failed("its answer is no signed head") from error
+        if signed.head != head or signed.signer.lower() != auditor.lower():
+            raise self._failed(f"it signed another head, or as {signed.signer}, not {auditor}")
+        if not really_signed(signed):
+            raise self._failed("its signature of a head is not of its key")
+        return signed
 
     async def status(self) -> SignerStatus:
         """Who it is and what it did. Raises SourceUnavailable at once when it is not there."""

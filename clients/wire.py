@@ -1,5 +1,6 @@
 """What workers and the signer say to each other: JSON over HTTP, one version, bounded.
 
+POST /v1/audit-head  a HeadRequest, answered by a SignedHead
 POST /v1/sign  a SignRequest, answered by {"version": 1, "raw": "0x…", "tx_hash": "0x…"}
 GET  /v1/status  who it signs for, where, how much of the hour is used
 An error is {"version": 1, "error": "refused|malformed|unauthorized|unavailable", "detail": "…"}.
@@ -13,10 +14,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clients.keys import UnsignedTx
+from models.drafts import AuditHead
 from models.errors import SigningRefused
 
 VERSION = 1
-SIGN_PATH, STATUS_PATH = "/v1/sign", "/v1/status"
+SIGN_PATH, STATUS_PATH, HEAD_PATH = "/v1/sign", "/v1/status", "/v1/audit-head"
 MOST_BYTES = 256 * 1024
 """Of a question or an answer: a batch of 100 items is 60 KB."""
 # What a question nests is one object and an empty list; parsers differ in how deep they go.
@@ -59,9 +61,7 @@ class SignRequest(BaseModel):
         try:
             return cls.model_validate(parsed(body))
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise Malformed(f"{where}: {first['msg']}") from None
+            raise _malformed(error) from None
 
     def transaction(self) -> UnsignedTx:
         """The call it asks for. Raises SigningRefused: no other kind is ever signed."""
@@ -80,6 +80,25 @@ class SignRequest(BaseModel):
             max_priority_fee=self.max_priority_fee,
             data=self.data,
         )
+
+
+class HeadRequest(BaseModel):
+    """A head of the audit log to vouch for: chain and vault are the signer's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1]
+    seq: int = Field(gt=0, lt=2**63)
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @classmethod
+    def parse(cls, body: bytes) -> AuditHead:
+        """From a request's body. Raises Malformed, which never quotes a value."""
+        try:
+            asked = cls.model_validate(parsed(body))
+        except ValidationError as error:
+            raise _malformed(error) from None
+        return AuditHead(asked.seq, asked.hash)
 
 
 class SignerStatus(BaseModel):
@@ -105,6 +124,12 @@ def parsed(body: bytes) -> Any:
         return json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no JSON object ({type(error).__name__})") from None
+
+
+def _malformed(error: ValidationError) -> Malformed:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return Malformed(f"{where}: {first['msg']}")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

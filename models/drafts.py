@@ -78,7 +78,8 @@ class ClaimDraft:
     (SELL). may_cross: whether an own working order of the other side at a crossing price is let
     pass. book_since: nothing is claimed unless a complete read of the broker's book began after
     this; None = not asked for. A database that was lost or restored learns there what it forgot.
-    ratio: shares per token now, kept with the claim for whatever it fills.
+    ratio: shares per token now, kept with the claim for whatever it fills. basis: the prices that
+    it was decided on and where they are from, for the audit log.
     """
 
     request_id: str
@@ -95,6 +96,7 @@ class ClaimDraft:
     may_cross: bool = True
     book_since: datetime | None = None
     ratio: SharesPerToken = ONE_TO_ONE
+    basis: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,11 @@ class AuditFault:
     seq: int
     entry_id: int
     problem: str
+
+    def __str__(self) -> str:
+        """Place, row and problem."""
+        row = f" (row {self.entry_id})" if self.entry_id else ""
+        return f"entry {self.seq}{row}: {self.problem}"
 
 
 class AuditHead(NamedTuple):

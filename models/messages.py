@@ -342,3 +342,11 @@ class ReconcileResult(Message):
     booked: int = 0
     findings: int = 0
     alarms: int = 0
+
+
+class AuditHeadResult(Message):
+    """seq: entry up to which the log is signed for. fault: why it was not signed further."""
+
+    seq: int
+    signed: bool = False
+    fault: str = ""

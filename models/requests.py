@@ -121,6 +121,7 @@ CONTROL_WORKFLOW_ID = "trading-control"
 CHAIN_WATCH_WORKFLOW_ID = "chain-watch"
 BROKER_WATCH_WORKFLOW_ID = "broker-watch"
 RECONCILE_SCHEDULE_ID = "reconcile"
+AUDIT_SCHEDULE_ID = "audit-head"
 
 
 def settlement_workflow_id(chain_id: int, signer: str) -> str:
@@ -138,5 +139,7 @@ QUEUE_MAIN = "bronco"
 QUEUE_HOLDS = "bronco-holds"
 """Trading control alone: behind a burst of orders its query would be late, and the lease end."""
 QUEUE_WATCH = "bronco-watch"
+QUEUE_AUDIT = "bronco-audit"
+"""Where the folder of signed heads is."""
 QUEUE_PLACE = "broker-place"
 QUEUE_CONTROL = "broker-control"

@@ -7,11 +7,13 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from temporalio.worker import Worker
 
 from activities.approving import ApprovalActivities
+from activities.auditing import AuditActivities
 from activities.backing import Supplies
 from activities.broker import BrokerActivities
 from activities.broker_watch import BrokerWatchActivities
@@ -37,12 +39,14 @@ from bronco.trading import BrokerSettings, ChainSettings
 from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
 from clients.calendar import TradingCalendar
+from clients.head_file import HeadFile
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
 from clients.monitor import MonitorReader
 from clients.sender import ONE_ITEM_GAS, gas_limit_for
 from clients.vault import settle_calldata, terms_of
 from models.requests import (
+    QUEUE_AUDIT,
     QUEUE_CONTROL,
     QUEUE_HOLDS,
     QUEUE_MAIN,
@@ -52,8 +56,9 @@ from models.requests import (
 )
 from workers.clients import Clients
 from workers.interceptors import MetricsInterceptor
-from workers.reports import ChainProgress, ReconcileLog, SourceReport, settlement_alarm
+from workers.reports import AuditReport, ChainProgress, ReconcileLog, SourceReport, settlement_alarm
 from workers.runner import sandbox
+from workflows.audit import AuditHeadWorkflow
 from workflows.broker_watch import BrokerWatchWorkflow
 from workflows.chain_watch import ChainWatchWorkflow
 from workflows.control import TradingControlWorkflow
@@ -72,6 +77,7 @@ WORKFLOWS: tuple[type, ...] = (
     BrokerWatchWorkflow,
     ReconcileWorkflow,
     HouseWorkflow,
+    AuditHeadWorkflow,
 )
 _RECONCILE_WINDOW = timedelta(days=2)
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
@@ -101,6 +107,8 @@ def build(clients: Clients, broker: BrokerClient | None, roles: Sequence[Role]) 
         workers += _broker(clients, broker)
     if Role.WATCH in chosen and broker is not None:
         workers.append(_watch(clients, broker))
+    if Role.WATCH in chosen and clients.settings.audit.directory is not None:
+        workers.append(_audit(clients))
     if {Role.ORDERS, Role.WATCH} & chosen:
         workers.append(_holds(clients))
     return workers
@@ -305,6 +313,15 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         [*_of(chain), *_of(market), *_of(_control(clients))],
         max_concurrent_activity_task_polls=1,
     )
+
+
+def _audit(clients: Clients) -> Worker:
+    """Where the log is sealed it is signed for, too; one at a time, the file is one."""
+    settings = clients.settings
+    folder, auditor = settings.audit.directory or Path(), settings.audit.address or ""
+    file = HeadFile(folder, settings.chain.id, settings.chain.vault)
+    activities = AuditActivities(clients.store, clients.signer, file, auditor, AuditReport())
+    return _worker(clients, QUEUE_AUDIT, _of(activities))
 
 
 def guards(clients: Clients, broker: BrokerClient) -> Guards:

@@ -20,7 +20,6 @@ from clients.agreeing import AgreeingVault
 from clients.endpoints import Report
 from clients.flags import Flags
 from clients.gateway import WorkflowGateway
-from clients.keys import Signer
 from clients.oracle import OracleClient
 from clients.private import read_token
 from clients.rpc import Rpc
@@ -43,7 +42,7 @@ class Clients:
     temporal: Client
     vault: AgreeingVault
     sender: ChainSender
-    signer: Signer
+    signer: RemoteSigner
     oracle: OracleClient
     shares: ShareReader
     splits: SplitReader

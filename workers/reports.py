@@ -8,6 +8,8 @@ import structlog
 from activities.alarms import SettlementAlarm
 from activities.observations import KINDS
 from bronco.metrics import (
+    AUDIT_BROKEN,
+    AUDIT_CHECKED_AT,
     CHAIN_BACKLOG,
     CHAIN_HEAD,
     CHAIN_STALLED,
@@ -18,6 +20,7 @@ from bronco.metrics import (
     SETTLEMENT_ALARMS,
     SOURCE_UP,
 )
+from models.drafts import AuditFault
 from models.watch import ChainWatchStatus
 
 _PROGRESS_SECONDS = 5.0
@@ -78,6 +81,18 @@ class ReconcileLog:
         for kind in KINDS:
             FINDINGS.labels(kind).set(standing.get(kind, 0))
         RECONCILED_AT.set(time.time())
+
+
+class AuditReport:
+    """Whether the audit log is whole; a fault is an alarm each time it is seen."""
+
+    def __call__(self, fault: AuditFault | None) -> None:
+        """The log was looked at."""
+        AUDIT_BROKEN.set(0 if fault is None else 1)
+        if fault is None:
+            AUDIT_CHECKED_AT.set(time.time())
+        else:
+            _log.error("audit_log_changed", fault=str(fault), entry=fault.seq, row=fault.entry_id)
 
 
 def settlement_alarm(kind: SettlementAlarm, key: str, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""The Schedule that reconciles every minute."""
+"""The Schedules: one reconciles every minute, one signs the audit log's head."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from models.errors import SourceUnavailable
-from models.requests import QUEUE_MAIN, RECONCILE_SCHEDULE_ID
+from models.requests import AUDIT_SCHEDULE_ID, QUEUE_MAIN, RECONCILE_SCHEDULE_ID
 
 EVERY = timedelta(minutes=1)
 # The default catches up for 365 days, and one hung run would stop all that follow.
@@ -32,22 +32,31 @@ async def ensure_schedule(client: Client, every: timedelta = EVERY) -> None:
     Raises:
         SourceUnavailable: Temporal could not be asked.
     """
-    wanted = _schedule(every)
+    await _ensure(client, RECONCILE_SCHEDULE_ID, "ReconcileWorkflow", every)
+
+
+async def ensure_audit_schedule(client: Client, every: timedelta) -> None:
+    """Have the Schedule that signs the audit log's head; as `ensure_schedule`."""
+    await _ensure(client, AUDIT_SCHEDULE_ID, "AuditHeadWorkflow", every)
+
+
+async def _ensure(client: Client, schedule_id: str, workflow: str, every: timedelta) -> None:
+    wanted = _schedule(schedule_id, workflow, every)
     try:
         try:
-            await client.create_schedule(RECONCILE_SCHEDULE_ID, wanted)
+            await client.create_schedule(schedule_id, wanted)
         except ScheduleAlreadyRunningError:
-            handle = client.get_schedule_handle(RECONCILE_SCHEDULE_ID)
+            handle = client.get_schedule_handle(schedule_id)
             await handle.update(lambda found: _updated(found, wanted))
     except RPCError as error:
-        raise SourceUnavailable("Temporal", "scheduling reconcile", str(error)) from error
+        raise SourceUnavailable("Temporal", f"scheduling {schedule_id}", str(error)) from error
 
 
-def _schedule(every: timedelta) -> Schedule:
+def _schedule(schedule_id: str, workflow: str, every: timedelta) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            "ReconcileWorkflow",
-            id=RECONCILE_SCHEDULE_ID,
+            workflow,
+            id=schedule_id,
             task_queue=QUEUE_MAIN,
             run_timeout=_RUN_TIMEOUT,
             task_timeout=_TASK_TIMEOUT,

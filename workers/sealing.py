@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from clients.store.store import Store
-from models.errors import SourceUnavailable
+from models.errors import BroncoError
 
 _EVERY_SECONDS = 1.0
 _BATCH = 500
@@ -20,7 +20,7 @@ async def keep_sealing(store: Store) -> None:
             while await store.audit.seal(_BATCH) == _BATCH:
                 pass
             down = False
-        except SourceUnavailable as error:
+        except BroncoError as error:
             if not down:
                 _log.warning("sealing_waits", problem=str(error))
             down = True

@@ -28,8 +28,9 @@ from bronco.signing import (
     SignerSettings,
     TargetSettings,
 )
+from clients.auditing import Auditor
 from clients.keys import GuardedSigner, Key, plain_key
-from clients.keystore import keystore_key
+from clients.keystore import keystore_account, keystore_key
 from clients.ledger import HourLimits, SigningLedger
 from clients.policy import SettlePolicy
 from clients.private import read_token
@@ -63,11 +64,12 @@ async def serve(
         if opened.address != address:
             problem = f"is {address}, but the key is that of {opened.address}"
             raise ConfigurationError("BRONCO_SIGNER_ADDRESS", problem)
+        auditor = auditor_of(key, target, address)
         policy, hour = policy_of(target, limits), hour_of(limits)
         ledger = SigningLedger(state / f"signer-{target.id}-{address.lower()}.db", hour)
         try:
             signer = GuardedSigner(opened, policy, ledger)
-            await _answer(signer, policy, ledger, hour, where, key, metrics)
+            await _answer(signer, policy, ledger, hour, where, key, metrics, auditor)
         finally:
             ledger.close()
 
@@ -80,11 +82,12 @@ async def _answer(
     where: SignerSettings,
     key: KeySettings,
     metrics: MetricsSettings,
+    auditor: Auditor | None,
 ) -> None:
     name = "BRONCO_SIGNER_TOKEN_FILE"
     token = read_token(where.token_file, name) if where.token_file else ""
     door = Door(token, frozenset(key.peer_uids), is_socket=where.is_socket)
-    app = signing_app(signer, policy, ledger, hour, door, where.timeout_seconds)
+    app = signing_app(signer, policy, ledger, hour, door, where.timeout_seconds, auditor)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOODBYE_SECONDS)
     await runner.setup()
     with listening(where, key) as (sock, tls):
@@ -106,6 +109,22 @@ def expected_address(where: SignerSettings) -> str:
         problem = "is missing (address whose key signs; bronco signer new-keystore prints one)"
         raise ConfigurationError("BRONCO_SIGNER_ADDRESS", problem)
     return to_checksum_address(where.address)
+
+
+def auditor_of(key: KeySettings, target: TargetSettings, settler: str) -> Auditor | None:
+    """What vouches for the audit log; None where no key for it is set.
+
+    Raises:
+        ConfigurationError: a file is missing or does not fit, or it is the settler's own key.
+    """
+    keyfile, password = key.audit_keystore_file, key.audit_keystore_password_file
+    if keyfile is None or password is None:
+        return None
+    account = keystore_account(keyfile, password)
+    if str(account.address) == settler:
+        problem = "is the settler's key: who settles must not vouch for what is written about it"
+        raise ConfigurationError("BRONCO_KEY_AUDIT_KEYSTORE_FILE", problem)
+    return Auditor(account, chain_id=target.id, vault=target.vault)
 
 
 def policy_of(target: TargetSettings, limits: LimitSettings) -> SettlePolicy:

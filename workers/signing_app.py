@@ -10,14 +10,17 @@ from dataclasses import asdict, dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from clients.auditing import Auditor
 from clients.keys import GuardedSigner
 from clients.ledger import HourLimits, SigningLedger
 from clients.policy import SettlePolicy
 from clients.wire import (
+    HEAD_PATH,
     MOST_BYTES,
     SIGN_PATH,
     STATUS_PATH,
     VERSION,
+    HeadRequest,
     Malformed,
     SignerStatus,
     SignRequest,
@@ -60,6 +63,7 @@ def signing_app(
     hour: HourLimits,
     door: Door,
     timeout_seconds: float,
+    auditor: Auditor | None = None,
 ) -> web.Application:
     """The application; every question ends in `timeout_seconds`."""
 
@@ -72,6 +76,12 @@ def signing_app(
             raise
         signed = await signer.sign(transaction)
         return web.json_response({"version": VERSION, **signed.model_dump()})
+
+    async def audit_head(request: web.Request) -> web.StreamResponse:
+        head = HeadRequest.parse(await request.read())
+        if auditor is None:
+            raise SigningRefused("it holds no audit key: set BRONCO_KEY_AUDIT_KEYSTORE_FILE")
+        return web.json_response(auditor.sign(head).model_dump())
 
     async def status(_: web.Request) -> web.StreamResponse:
         found = SignerStatus(
@@ -88,6 +98,7 @@ def signing_app(
     guarded = _guard(signer, door, timeout_seconds)
     app = web.Application(middlewares=[guarded], client_max_size=MOST_BYTES)
     app.router.add_post(SIGN_PATH, sign)
+    app.router.add_post(HEAD_PATH, audit_head)
     app.router.add_get(STATUS_PATH, status)
     return app
 

@@ -1,6 +1,7 @@
 """The workflows of which there is one: started by whichever worker comes first, kept by all."""
 
 import asyncio
+from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
@@ -21,7 +22,7 @@ from models.requests import (
 )
 from models.watch import BrokerWatchCarry, WatchBrokerInput
 from workers.clients import Clients
-from workers.schedule import ensure_schedule
+from workers.schedule import ensure_audit_schedule, ensure_schedule
 
 _EVERY_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
@@ -44,6 +45,9 @@ async def ensure_singletons(clients: Clients) -> None:
     for kind, workflow_id, arguments in wanted:
         await _ensure(clients.temporal, kind, workflow_id, arguments)
     await ensure_schedule(clients.temporal)
+    if settings.audit.directory is not None:
+        every = timedelta(seconds=settings.audit.every_seconds)
+        await ensure_audit_schedule(clients.temporal, every)
 
 
 async def keep_singletons(clients: Clients) -> None:

@@ -109,6 +109,17 @@ WEIGH = Options(
 )
 """What a person waits for: when the sources do not answer they are told, and ask again."""
 
+AUDIT = Options(
+    schedule_to_start_timeout=timedelta(seconds=60),
+    start_to_close_timeout=timedelta(seconds=100),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2),
+        maximum_attempts=3,
+        non_retryable_error_types=["SigningRefused"],
+    ),
+)
+"""Signing the audit log's head: the next run is the real retry."""
+
 RECONCILE = Options(
     start_to_close_timeout=timedelta(seconds=150),
     heartbeat_timeout=timedelta(seconds=10),

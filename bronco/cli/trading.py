@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bronco.cli.backing import read_backing, write_backing
+from bronco.cli.noting import note
 from bronco.cli.output import (
     NOT_CONFIRMED,
     warn,
@@ -93,7 +94,7 @@ def resume(
     command = _command(reason, symbol, side, who)
     if direct:
         _only_everything(symbol, side)
-        asyncio.run(_unhalt())
+        asyncio.run(_unhalt(command))
     _show(asyncio.run(_switch("resume", command)), "resume", as_json=as_json)
 
 
@@ -177,16 +178,19 @@ async def _halt(command: "HoldCommand") -> None:
         problems.append(str(error))
     for problem in problems:
         warn(problem)
+    if len(problems) < 2:
+        await note("halt.set", command.who, command.reason)
     if problems:
         raise typer.Exit(NOT_CONFIRMED if len(problems) == 1 else 1)
 
 
-async def _unhalt() -> None:
+async def _unhalt(command: "HoldCommand") -> None:
     from bronco.cli.sources import open_flags
 
     async with open_flags() as flags:
         await flags.unhalt()
     write("the break-glass halt is lifted")
+    await note("halt.lifted", command.who, command.reason)
 
 
 def _show(answer: "SwitchAnswer", name: str, *, as_json: bool) -> None:

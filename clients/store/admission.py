@@ -32,7 +32,7 @@ def admit(
         row = _new_row(terms, workflow_id, symbol, tx_hash, now)
         session.add(row)
         insert_absent(session, _event(terms, tx_hash, now), "request_id")
-        write_audit(session, _admitted(terms, symbol, quote), now)
+        write_audit(session, _admitted(terms, symbol, quote, tx_hash), now)
     else:
         row.version = next_epoch(row.version)
         row.tx_hash = row.tx_hash or tx_hash.lower()
@@ -123,16 +123,21 @@ def _event(terms: VaultRequest, tx_hash: str, now: datetime) -> ChainEvent:
     )
 
 
-def _admitted(terms: VaultRequest, symbol: str, quote: str) -> AuditDraft:
+def _admitted(terms: VaultRequest, symbol: str, quote: str, tx_hash: str) -> AuditDraft:
     return AuditDraft(
         event_key=f"admit:{terms.chain_id}:{terms.vault.lower()}:{terms.request_id.lower()}",
         action="order.admitted",
         request_id=terms.request_id,
         data={
             "n": terms.n,
+            "tx_hash": tx_hash.lower(),
             "side": terms.side,
             "symbol": symbol,
             "owner": terms.owner.lower(),
+            "recipient": terms.recipient.lower(),
+            "asset": terms.asset.lower(),
+            "fee_bps": terms.fee_bps,
+            "reclaim_at": terms.reclaim_at,
             "amount": str(terms.amount),
             "limit_price": str(terms.limit_price),
             "deadline": terms.deadline,

@@ -1,9 +1,9 @@
 """The `approvals` table: who signed what the vault refuses to a settler alone."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from eth_utils.crypto import keccak
-from sqlalchemy import delete
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -47,12 +47,15 @@ class Approvals:
 
     async def drop(self, digest: str, signer: str) -> None:
         """Count a signature no more, whose contract takes it back; the audit log keeps it."""
-        chosen = delete(ApprovalRow).where(
+        chosen = select(ApprovalRow).where(
             col(ApprovalRow.digest) == digest.lower(), col(ApprovalRow.signer) == signer.lower()
         )
 
         def work(session: Session) -> None:
-            session.execute(chosen)
+            row = session.exec(chosen.with_for_update()).first()
+            if row is not None:
+                session.delete(row)
+                write_audit(session, _dropped(row), naive_utc(datetime.now(UTC)))
 
         await self._database.write("dropping an approval", work)
 
@@ -81,3 +84,12 @@ def _row(approval: ApprovalRow) -> ApprovalRow:
     texts = ("vault", "request_id", "digest", "signer", "signature")
     lowered = {name: values[name].lower() for name in texts}
     return ApprovalRow(**values | lowered | {"created_at": naive_utc(approval.created_at)})
+
+
+def _dropped(row: ApprovalRow) -> AuditDraft:
+    return AuditDraft(
+        event_key=f"approval.dropped:{row.id}:{row.digest}",
+        action="approval.dropped",
+        request_id=row.request_id,
+        data={"signer": row.signer, "digest": row.digest, "epoch": row.epoch},
+    )

@@ -1,19 +1,23 @@
 """The `audit_log` table: every change of money or control, chained by hashes."""
 
-import hashlib
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from sqlalchemy import update
+from sqlalchemy import func, update
+from sqlalchemy import select as sql_select
 from sqlmodel import Session, col, select
 
+from clients.store.audit_check import AuditVerdict, ChainCheck, Progress
 from clients.store.engine import Database, lock_row
-from clients.store.inserts import audit_entry, canonical_json
+from clients.store.inserts import audit_entry, insert_absent
+from models.audit import GENESIS, START, AuditHeadRow, Sealed, SignedHead, digest
+from models.columns import naive_utc
 from models.drafts import AuditDraft, AuditFault, AuditHead
 from models.records import AuditEntry, LockRow
 
 _LOCK = "audit"
-_GENESIS = "0" * 64
 _PAGE = 1000
+_COLUMNS = tuple(getattr(AuditEntry, name) for name in Sealed._fields)
 
 
 class AuditLog:
@@ -53,8 +57,7 @@ class AuditLog:
     async def seal(self, limit: int = 500) -> int:
         """Give the oldest unsealed entries their place in the chain; returns how many.
 
-        hash = SHA-256 of the previous hash and the entry's canonical JSON. One sealer at a time;
-        others wait for it.
+        models/audit.py says how hashes are made. One sealer at a time; others wait for it.
         """
 
         def work(session: Session) -> int:
@@ -71,38 +74,125 @@ class AuditLog:
 
         def work(session: Session) -> AuditHead:
             row = lock_row(session, _LOCK)
-            return AuditHead(row.version, row.note or _GENESIS)
+            return AuditHead(row.version, row.note or GENESIS)
 
         return await self._database.read("reading the head of the audit log", work)
 
-    async def verify(self) -> AuditFault | None:
-        """Recompute the chain; the first place where it breaks, None when it holds.
+    async def verify(
+        self,
+        heads: Iterable[AuditHead] = (),
+        since: AuditHead = START,
+        report: Progress | None = None,
+    ) -> AuditFault | None:
+        """As `examine`, the first place alone where it breaks."""
+        return (await self.examine(heads, since, report)).fault
 
-        Entries that are not sealed yet are not part of it.
+    async def examine(
+        self,
+        heads: Iterable[AuditHead] = (),
+        since: AuditHead = START,
+        report: Progress | None = None,
+    ) -> AuditVerdict:
+        """Recompute the chain, from a head that is believed; the first place where it breaks.
+
+        heads: those signed earlier and kept elsewhere, which the log must still have. Entries that
+        are not sealed yet are not part of it.
         """
-        head = await self.head()
-        seq, previous = 0, _GENESIS
-        while seq < head.seq:
-            page = await self._sealed(seq, head.seq)
-            for entry in page:
-                fault = _fault(entry, seq + 1, previous)
-                if fault is not None:
-                    return fault
-                seq, previous = seq + 1, entry.hash
+        check = ChainCheck(since, heads)
+        early, late = await self._stray()
+        fault = early or check.start()
+        head, checked = await self.head(), 0
+        while fault is None and check.at.seq < head.seq:
+            page = await self.sealed(check.at.seq, head.seq)
+            fault = _first(map(check.take, page))
+            checked += len(page)
             if not page:
-                return AuditFault(seq + 1, 0, f"missing: the head is {head.seq}")
-        return None if previous == head.hash else AuditFault(seq, 0, "the head has another hash")
+                break
+            if report is not None:
+                report(checked, head.seq - since.seq)
+        fault = fault or check.end(head) or late
+        unsealed = await self._unsealed()
+        return AuditVerdict(fault, check.at, head, checked, unsealed, check.heads)
 
-    async def _sealed(self, after: int, until: int) -> list[AuditEntry]:
-        chosen = select(AuditEntry).where(col(AuditEntry.seq) > after, col(AuditEntry.seq) <= until)
-        page = chosen.order_by(col(AuditEntry.seq)).limit(_PAGE)
+    async def sealed(self, after: int, until: int, limit: int = _PAGE) -> list[Sealed]:
+        """Sealed entries in a range of the chain, `after` not included, in its order."""
+        chosen = sql_select(*_COLUMNS).where(
+            col(AuditEntry.seq) > after, col(AuditEntry.seq) <= until
+        )
+        page = chosen.order_by(col(AuditEntry.seq)).limit(limit)
         return await self._database.read(
-            "verifying the audit log", lambda session: list(session.exec(page))
+            "verifying the audit log",
+            lambda session: [Sealed(*row) for row in session.execute(page)],
+        )
+
+    async def sealed_of(self, request_id: str) -> list[Sealed]:
+        """Sealed entries of a request, in the chain's order."""
+        chosen = sql_select(*_COLUMNS).where(
+            col(AuditEntry.request_id) == request_id.lower(), col(AuditEntry.seq) > 0
+        )
+        ordered = chosen.order_by(col(AuditEntry.seq))
+        return await self._database.read(
+            "reading sealed entries",
+            lambda session: [Sealed(*row) for row in session.execute(ordered)],
+        )
+
+    async def keep_head(self, signed: SignedHead) -> None:
+        """Keep a signed head for receipts. Idempotency key: its place."""
+        row = AuditHeadRow(
+            seq=signed.seq,
+            content=signed.model_dump_json(),
+            signed_at=naive_utc(datetime.fromtimestamp(signed.time, UTC)),
+        )
+
+        def work(session: Session) -> None:
+            insert_absent(session, row, "seq")
+
+        await self._database.write("keeping a signed head", work)
+
+    async def heads_from(self, seq: int) -> list[SignedHead]:
+        """Signed heads of this place and later ones, in the chain's order."""
+        chosen = select(AuditHeadRow.content).where(col(AuditHeadRow.seq) >= seq)
+        ordered = chosen.order_by(col(AuditHeadRow.seq))
+        return await self._database.read(
+            "reading signed heads",
+            lambda session: [SignedHead.model_validate_json(row) for row in session.exec(ordered)],
+        )
+
+    async def _stray(self) -> tuple[AuditFault | None, AuditFault | None]:
+        """Rows with places that no sealer gave: before the first, and beyond the head."""
+        placed = select(AuditEntry.id, AuditEntry.seq).where(col(AuditEntry.seq).is_not(None))
+        lowest = placed.order_by(col(AuditEntry.seq)).limit(1)
+        newest = placed.order_by(col(AuditEntry.seq).desc()).limit(1)
+
+        def work(session: Session) -> tuple[AuditFault | None, AuditFault | None]:
+            # The head is read last: a sealer may be at work, and never takes anything back.
+            low, high = session.exec(lowest).first(), session.exec(newest).first()
+            head = lock_row(session, _LOCK).version
+            return _stranger(low, 1, 2**63), _stranger(high, 1, head)
+
+        return await self._database.read("looking for stray entries", work)
+
+    async def _unsealed(self) -> int:
+        counted = select(func.count()).where(col(AuditEntry.seq).is_(None))
+        return await self._database.read(
+            "counting unsealed entries", lambda session: int(session.exec(counted).one())
         )
 
 
+def _stranger(
+    row: tuple[int | None, int | None] | None, least: int, most: int
+) -> AuditFault | None:
+    if row is None or least <= (row[1] or 0) <= most:
+        return None
+    return AuditFault(row[1] or 0, row[0] or 0, "has a place that nobody gave it")
+
+
+def _first(faults: Iterator[AuditFault | None]) -> AuditFault | None:
+    return next((fault for fault in faults if fault is not None), None)
+
+
 def _chain(session: Session, head: LockRow, entries: list[AuditEntry]) -> None:
-    seq, previous = head.version, head.note or _GENESIS
+    seq, previous = head.version, head.note or GENESIS
     for entry in entries:
         seq += 1
         sealed_hash = digest(entry, seq, previous)
@@ -115,30 +205,3 @@ def _chain(session: Session, head: LockRow, entries: list[AuditEntry]) -> None:
         )
         previous = sealed_hash
     head.version, head.note = seq, previous
-
-
-def _fault(entry: AuditEntry, seq: int, previous: str) -> AuditFault | None:
-    """What is wrong with the entry that should be number `seq`; None when nothing is."""
-    entry_id = entry.id or 0
-    if entry.seq != seq:
-        return AuditFault(seq, 0, f"missing: the next entry is number {entry.seq}")
-    if entry.previous_hash != previous:
-        return AuditFault(seq, entry_id, "does not follow the entry before it")
-    if entry.hash != digest(entry, seq, previous):
-        return AuditFault(seq, entry_id, "was changed after it was sealed")
-    return None
-
-
-def digest(entry: AuditEntry, seq: int, previous: str) -> str:
-    """The hash of an entry at this place: of all it says, and of the whole chain before it."""
-    sealed = {
-        "seq": seq,
-        "id": entry.id,
-        "event_key": entry.event_key,
-        "request_id": entry.request_id,
-        "actor": entry.actor,
-        "action": entry.action,
-        "data": entry.data,
-        "at": entry.at,
-    }
-    return hashlib.sha256((previous + canonical_json(sealed)).encode()).hexdigest()

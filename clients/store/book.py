@@ -9,12 +9,15 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from clients.store.attempts import ENDED, book_read_since, remarks_of
 from clients.store.engine import Database
+from clients.store.inserts import write_audit
 from clients.store.merging import merged
 from clients.store.reservations import holding_reservations
 from models.broker import LONGEST_LOOK_BACK, BookSnapshot, BrokerOrder, BrokerStatus
 from models.columns import naive_utc
+from models.drafts import AuditDraft
 from models.money import plain_decimal
 from models.records import BrokerOrderRow, BrokerSnapshotRow, ClaimState, Placement
+from models.requests import parse_remark
 
 _CHUNK = 500
 _KEPT = timedelta(days=7)
@@ -203,14 +206,37 @@ def _write(
     session: Session, row: BrokerOrderRow | None, order: BrokerOrder, now: datetime
 ) -> BrokerOrderRow:
     values = order.model_dump() | {"seen_at": now, "changed_at": now}
-    if order.filled != (row.filled if row is not None else 0):
+    known_filled = row.filled if row is not None else 0
+    if order.filled != known_filled:
         values["filled_at"] = now
     if row is None:
         row = BrokerOrderRow(**values)
     else:
         row.sqlmodel_update(values)
     session.add(row)
+    if order.filled != known_filled or order.status in ENDED:
+        write_audit(session, _reported(order), now)
     return row
+
+
+def _reported(order: BrokerOrder) -> AuditDraft:
+    """The entry of what the broker says of an order's fills, or of its end."""
+    ours = parse_remark(order.remark)
+    said = f"{order.filled}:{order.average_price}:{order.status.value}"
+    return AuditDraft(
+        event_key=f"broker:{order.order_id}:{said}"[:191],
+        action="broker.reported",
+        request_id=ours[0] if ours is not None else "",
+        actor="broker",
+        data={
+            "broker_order_id": order.order_id,
+            "remark": order.remark,
+            "status": order.status.value,
+            "filled": order.filled,
+            "average_price": order.average_price,
+            "error": order.error,
+        },
+    )
 
 
 def _unanswered(session: Session) -> Iterable[datetime]:

@@ -1,6 +1,8 @@
 """Claim rows: finding one, also one that only the broker remembers, and writing one down."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -83,17 +85,23 @@ def claim_of(draft: ClaimDraft, now: datetime) -> Placement:
     )
 
 
-def insert_claim(session: Session, row: Placement) -> Placement:
-    """Write a new row and its audit entry."""
+def insert_claim(
+    session: Session, row: Placement, basis: Mapping[str, Any] | None = None
+) -> Placement:
+    """Write a new row and its audit entry. basis: as in ClaimDraft."""
     session.add(row)
     session.flush()
-    record_claim(session, row, row.created_at)
+    record_claim(session, row, row.created_at, basis)
     return row
 
 
-def record_claim(session: Session, row: Placement, now: datetime) -> None:
+def record_claim(
+    session: Session, row: Placement, now: datetime, basis: Mapping[str, Any] | None = None
+) -> None:
     """Write the audit entry of the state a claim has now."""
-    data = {
+    data: dict[str, Any] = {
+        "attempt": row.attempt,
+        "remark": row.remark,
         "symbol": row.symbol,
         "side": row.side,
         "quantity": row.quantity,
@@ -101,7 +109,7 @@ def record_claim(session: Session, row: Placement, now: datetime) -> None:
         "broker_order_id": row.broker_order_id,
         "shares_per_token": f"{row.shares_numerator}/{row.shares_denominator}",
         "detail": row.detail,
-    }
+    } | ({"quote": dict(basis)} if basis else {})
     action = f"placement.{row.state.lower()}"
     draft = AuditDraft(f"{action}:{row.remark}", action, row.request_id, data=data)
     write_audit(session, draft, now)

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from dataclasses import asdict
 
-from clients.store.inserts import canonical_json
+from models.canonical import canonical_json
 from models.drafts import OrderFilter
 from models.errors import InvalidInput
 

@@ -1,19 +1,15 @@
 """Inserting what may be there already, and audit entries, which always may be."""
 
-import json
-from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.dialects.mysql import insert as mysql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Session, SQLModel
 
+from models.canonical import canonical_json
 from models.columns import naive_utc
 from models.drafts import AuditDraft
-from models.money import plain_decimal
 from models.records import AuditEntry
 
 
@@ -44,18 +40,3 @@ def audit_entry(draft: AuditDraft, now: datetime) -> AuditEntry:
         data=canonical_json(draft.data),
         at=naive_utc(now),
     )
-
-
-def canonical_json(data: Mapping[str, Any]) -> str:
-    """The one text of these data: keys sorted, no spaces, Decimals and times as text."""
-    return json.dumps(
-        data, sort_keys=True, separators=(",", ":"), default=_as_text, allow_nan=False
-    )
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, Decimal):
-        return str(plain_decimal(value))
-    if isinstance(value, datetime):
-        return naive_utc(value).isoformat(timespec="microseconds")
-    raise TypeError(f"an audit entry cannot hold {type(value).__name__}: {value!r}")

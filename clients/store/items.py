@@ -1,6 +1,6 @@
 """The `settlement_items` table: the one thing that is to happen in the vault per request."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,10 +30,13 @@ class Items:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def enqueue(self, item: SettlementItem) -> SettlementItem:
+    async def enqueue(
+        self, item: SettlementItem, fills: Sequence[Mapping[str, Any]] = ()
+    ) -> SettlementItem:
         """Write the item of a request, or return the one that is already there.
 
-        Serialised with claims: after it no attempt of the request can be claimed any more.
+        fills: what it was computed from, for the audit log. Serialised with claims: after it no
+        attempt of the request can be claimed any more.
 
         Raises:
             Conflict: a REFUND while an attempt may still fill or has filled.
@@ -50,7 +53,7 @@ class Items:
                 raise Conflict("refund", row.request_id, doubt)
             session.add(row)
             session.flush()
-            write_audit(session, _enqueued(row), row.created_at)
+            write_audit(session, _enqueued(row, fills), row.created_at)
             return row
 
         return await self._database.write("enqueueing a settlement item", work)
@@ -250,7 +253,7 @@ def _advance(
     write_audit(session, AuditDraft(key[:191], action, row.request_id, data=data), now)
 
 
-def _enqueued(row: SettlementItem) -> AuditDraft:
+def _enqueued(row: SettlementItem, fills: Sequence[Mapping[str, Any]]) -> AuditDraft:
     return AuditDraft(
         event_key=f"item:{row.chain_id}:{row.vault}:{row.request_id}",
         action=f"settlement.{row.kind.lower()}",
@@ -263,5 +266,6 @@ def _enqueued(row: SettlementItem) -> AuditDraft:
             "average_price": row.average_price,
             "fill_hash": row.fill_hash,
             "reason_code": row.reason_code,
+            "fills": [dict(fill) for fill in fills],
         },
     )

@@ -56,9 +56,10 @@ class Placements:
                 return ClaimResult(ClaimKind.EXISTS, there, f"attempt is {there.state}")
             _require_free(session, draft)
             waits = _must_wait(session, draft, headroom)
-            return waits or ClaimResult(
-                ClaimKind.CLAIMED, insert_claim(session, claim_of(draft, moment))
-            )
+            if waits is not None:
+                return waits
+            row = insert_claim(session, claim_of(draft, moment), draft.basis)
+            return ClaimResult(ClaimKind.CLAIMED, row)
 
         return await self._database.write("claiming a placement", work)
 

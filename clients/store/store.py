@@ -12,6 +12,7 @@ from clients.store.house import House
 from clients.store.items import Items
 from clients.store.orders import Orders
 from clients.store.placements import Placements
+from clients.store.receipts import Receipts
 from clients.store.review import Review
 
 
@@ -35,6 +36,7 @@ class Store:
         self.decisions = HouseDecisions(self._database)
         self.holds = Holds(self._database)
         self.audit = AuditLog(self._database)
+        self.receipts = Receipts(self.audit)
         self.findings = Findings(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)

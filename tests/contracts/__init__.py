@@ -3,6 +3,7 @@
 import pytest
 
 pytest.register_assert_rewrite(
+    "tests.contracts.auditing",
     "tests.contracts.orders",
     "tests.contracts.placements",
     "tests.contracts.items",

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from clients.store import Store
-from clients.store.audit import digest
+from models.audit import digest
 from models.control import ControlState, Hold, HoldKind
 from models.drafts import AuditDraft
 from models.errors import Conflict, NotFound

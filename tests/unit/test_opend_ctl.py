@@ -1,8 +1,12 @@
 """The control command line, without a simulator: what it offers and what it prints."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 from simulators.opend import ctl
+from simulators.opend.arguments import parse
 from simulators.opend.control_port import CHANGES, VERBS
 from simulators.opend.faults import ALL
 from simulators.opend.tables import printed
@@ -38,6 +42,24 @@ def test_command__typed_wrongly__usage_and_code_2(
         ctl.main(line.split())
     assert ended.value.code == 2
     assert "bronco opend ctl" in capsys.readouterr().err
+
+
+def documented() -> list[str]:
+    """Every command line of the simulator's page, without its comment."""
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    lines = [line.removeprefix("$ ") for line in page.splitlines()]
+    starts = [line.split("#")[0] for line in lines if line.startswith("bronco opend")]
+    cells = [part for line in lines if line.startswith("| ") for part in line.split("`")[1::2]]
+    return starts + [f"bronco opend ctl {cell}" for cell in cells]
+
+
+@pytest.mark.parametrize("line", documented())
+def test_documentation__its_command_lines__are_understood(line: str) -> None:
+    words = shlex.split(line)[2:]
+    if words[:1] == ["ctl"]:
+        assert ctl.parser().parse_args(words[1:]).verb
+    else:
+        assert parse(words)
 
 
 def test_changes__are_what_is_not_a_question() -> None:

@@ -248,6 +248,18 @@ async def test_order__unknown_id__is_404_and_names_it(
     assert key.replace("%00", "\x00") in answer.json()["detail"]
 
 
+async def test_receipt__order_that_has_not_ended__is_409_and_says_so(
+    idle_http: httpx.AsyncClient, idle_rig: ControlRig
+) -> None:
+    order = await idle_rig.order()
+    answer = await idle_http.get(f"/orders/{order.internal_id}/receipt", headers=KEY)
+    assert (answer.status_code, answer.headers["content-type"]) == (409, PROBLEM)
+    assert "it has not ended" in answer.json()["detail"]
+    unknown = await idle_http.get("/orders/999999/receipt", headers=KEY)
+    assert unknown.status_code == 404
+    assert (await idle_http.get(f"/orders/{order.internal_id}/receipt")).status_code == 401
+
+
 async def test_orders__pages__hold_every_order_once(
     idle_http: httpx.AsyncClient, idle_rig: ControlRig
 ) -> None:

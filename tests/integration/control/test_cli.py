@@ -119,6 +119,24 @@ async def test_pause_direct__all_up__halts_and_holds(bronco: Shell, rig: Control
         return await rig.held() == {"manual"}
 
     await eventually(is_held)
+    assert (await bronco("resume", "--direct", "-r", "fire is out")).code == 0
+    await rig.until_open()
+    told = [one for one in await rig.store.audit.latest() if one.action.startswith("halt.")]
+    assert [(one.action, one.actor) for one in told[:2]] == [
+        ("halt.lifted", "grace"),
+        ("halt.set", "grace"),
+    ]
+    assert "fire is out" in told[0].data
+
+
+async def test_pause_direct__database_is_down__halts_all_the_same(
+    bronco: Shell, rig: ControlRig, tmp_path: Path
+) -> None:
+    nowhere = f"sqlite:///{tmp_path}/no/such/folder.db"
+    halted = await bronco("pause", "--direct", BRONCO_DATABASE_URL=nowhere)
+    assert halted.code == 0
+    assert "not in the audit log" in halted.error
+    assert not await rig.may_place()
     assert (await bronco("resume", "--direct")).code == 0
     await rig.until_open()
 

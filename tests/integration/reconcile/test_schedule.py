@@ -14,9 +14,9 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from models.requests import RECONCILE_SCHEDULE_ID
+from models.requests import AUDIT_SCHEDULE_ID, RECONCILE_SCHEDULE_ID
 from tests.waiting import eventually
-from workers.schedule import ensure_schedule
+from workers.schedule import ensure_audit_schedule, ensure_schedule
 
 
 @pytest.fixture
@@ -65,3 +65,19 @@ async def test_schedule__due__starts_the_workflow(
         return bool(described.info.running_actions or described.info.recent_actions)
 
     await eventually(started)
+
+
+async def test_audit_schedule__ensured_twice__stands_beside_the_other(
+    temporal_client: Client, schedule: ScheduleHandle
+) -> None:
+    await ensure_schedule(temporal_client)
+    for seconds in (60, 30):
+        await ensure_audit_schedule(temporal_client, timedelta(seconds=seconds))
+    handle = temporal_client.get_schedule_handle(AUDIT_SCHEDULE_ID)
+    found = (await handle.describe()).schedule
+    await handle.delete()
+    assert isinstance(found.action, ScheduleActionStartWorkflow)
+    assert found.action.workflow == "AuditHeadWorkflow"
+    assert [interval.every for interval in found.spec.intervals] == [timedelta(seconds=30)]
+    kept = (await schedule.describe()).schedule
+    assert [interval.every for interval in kept.spec.intervals] == [timedelta(minutes=1)]
