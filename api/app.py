@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import approvals, control, errors, health, metrics, orders
-from api.auth import KeyGuard
+from api import api_keys, approvals, control, health, metrics, openapi, orders
+from api.auth import KeyRing
+from api.doors import Doors
+from api.errors import Problems
+from api.ids import RequestIds
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
 
@@ -19,7 +22,8 @@ _DESCRIPTION = """\
 Turns deposits on a chain into shares at a broker, and back.
 
 Amounts are strings of base units: exact at any size. Errors are problem documents (RFC 9457) that
-name what was wrong. Control needs `X-API-Key`; so does `/orders`, unless reading was opened.
+name what was wrong. A key in `X-API-Key` has a role: viewer, operator, approver or admin; each
+route says which may use it. Without a key only health and the state of trading are shown.
 """
 
 
@@ -29,15 +33,28 @@ def create_app(
     """The API over these clients; whoever made them closes them."""
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
-    guard = KeyGuard(settings.api.accepted_hashes)
     switch = TradingSwitch(temporal_client, flags)
-    errors.install(app, blot)
-    metrics.count_requests(app)
-    app.include_router(control.routes(switch, flags, guard))
-    reading = guard if settings.api.read_needs_key else None
-    app.include_router(orders.routes(store, reading))
+    _guard(app, settings, store, blot)
+    app.include_router(control.routes(switch, flags))
+    app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
-    app.include_router(approvals.routes(desk, guard, reading))
+    app.include_router(approvals.routes(desk))
+    app.include_router(api_keys.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
+    openapi.install(app, reading_open=not settings.api.read_needs_key)
     return app
+
+
+def _guard(app: FastAPI, settings: "Settings", store: "Store", blot: Redaction) -> None:
+    """What a request passes before a route sees it; the last one added is the first it meets."""
+    problems = Problems(blot)
+    problems.install(app)
+    app.add_middleware(
+        Doors,
+        ring=KeyRing(settings.api.accepted_hashes, store.api_keys),
+        problems=problems,
+        reading_open=not settings.api.read_needs_key,
+    )
+    metrics.count_requests(app)
+    app.add_middleware(RequestIds)

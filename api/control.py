@@ -3,12 +3,13 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Header, Response
+from fastapi import APIRouter, Body, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import KeyGuard
+from api.doors import Asking
 from api.errors import described
 from api.switch import SwitchAnswer, TradingSwitch
+from models.access import Caller
 from models.control import Hold, HoldCommand, InFlight
 from models.errors import InvalidInput, SourceUnavailable
 from models.requests import Side
@@ -33,7 +34,10 @@ _BODY_EXAMPLES: dict[str, Any] = {
 
 
 class ControlBody(BaseModel):
-    """Why, who, and for what; without side and symbol it is for everything."""
+    """Why, and for what; without side and symbol it is for everything.
+
+    who: only read with a key of the settings, which has no name; else it is the key's name.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,11 +46,10 @@ class ControlBody(BaseModel):
     side: Side | None = None
     symbol: str = Field("", max_length=24, pattern=r"^[A-Za-z0-9.\-]*$")
 
-    def command(self) -> HoldCommand:
+    def command(self, caller: Caller) -> HoldCommand:
         """The command to the control workflow."""
-        return HoldCommand(
-            reason=self.reason, who=self.who or "api", side=self.side, symbol=self.symbol.upper()
-        )
+        who = caller.name if caller.named else self.who or "api"
+        return HoldCommand(reason=self.reason, who=who, side=self.side, symbol=self.symbol.upper())
 
 
 class PauseStatus(BaseModel):
@@ -92,7 +95,7 @@ class ControlAnswer(PauseStatus):
     woken: int = 0
 
 
-def routes(switch: TradingSwitch, flags: "Flags", guard: KeyGuard) -> APIRouter:
+def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
     """The control routes."""
     router = APIRouter(tags=["control"])
     down = described(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -102,24 +105,28 @@ def routes(switch: TradingSwitch, flags: "Flags", guard: KeyGuard) -> APIRouter:
     pending: dict[int | str, dict[str, Any]] = {
         202: {"model": ControlAnswer, "description": "Stored; no worker has answered yet."}
     }
-    needs_key, answers = [Depends(guard)], {**pending, **errors, **down}
+    answers = {**pending, **errors, **down}
 
     @router.get("/status/pause", responses=down)
     async def status() -> PauseStatus:
         """Every hold, and whether anything can be placed."""
         return await read_status(switch, flags)
 
-    @router.post("/control/pause", dependencies=needs_key, responses=answers)
-    async def pause(response: Response, body: _Body = None, key: _Key = "") -> ControlAnswer:
+    @router.post("/control/pause", responses=answers)
+    async def pause(
+        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+    ) -> ControlAnswer:
         """Hold trading. When this has answered, no placement begins; those in flight are named."""
-        command = (body or ControlBody()).command()
+        command = (body or ControlBody()).command(caller)
         answer = await switch.pause(command, _update_id(key))
         return await _answered(answer, switch, flags, response)
 
-    @router.post("/control/resume", dependencies=needs_key, responses=answers)
-    async def resume(response: Response, body: _Body = None, key: _Key = "") -> ControlAnswer:
+    @router.post("/control/resume", responses=answers)
+    async def resume(
+        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+    ) -> ControlAnswer:
         """Lift the manual hold of the same scope; other holds stay. Held orders are woken."""
-        command = (body or ControlBody()).command()
+        command = (body or ControlBody()).command(caller)
         answer = await switch.resume(command, _update_id(key))
         return await _answered(answer, switch, flags, response)
 

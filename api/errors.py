@@ -3,6 +3,7 @@
 https://www.rfc-editor.org/rfc/rfc9457
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -10,28 +11,36 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from api.ids import request_id_of
 from bronco.logs import Redaction, logger
 from models.errors import (
     BroncoError,
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
+    RateLimited,
+    SourceBusy,
     SourceUnavailable,
     Unauthorized,
 )
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+TYPE = "urn:bronco:problem:"
 _STATUS: tuple[tuple[type[BroncoError], HTTPStatus], ...] = (
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (Conflict, HTTPStatus.CONFLICT),
+    (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (SourceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+_WORDS = re.compile(r"[^a-z]+")
 _log = logger("api")
 
 
@@ -43,67 +52,116 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """What was wrong, and what to do."""
+    """What was wrong, and what to do.
 
+    type: urn:bronco:problem: and the kind of problem, which is all a program should look at.
+    instance: the path that was asked. request_id: as in X-Request-ID and in our logs.
+    """
+
+    type: str = Field(examples=["urn:bronco:problem:not-found"])
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["no order 999"])
-    errors: list[FieldProblem] = []
+    instance: str = Field(examples=["/orders/999"])
+    request_id: str = Field(examples=["0f8fad5bd9cb469fa16570867728950e"])
+    errors: list[FieldProblem] | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:bronco:problem:not-found",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "no order 999",
+                    "instance": "/orders/999",
+                    "request_id": "0f8fad5bd9cb469fa16570867728950e",
+                }
+            ]
+        }
+    )
 
 
-def install(app: FastAPI, blot: Redaction) -> None:
-    """Answer every error of the app this way."""
+class Problems:
+    """Turns errors into answers; what no caller may see is in the log alone."""
 
-    async def ours(_: Request, error: Exception) -> JSONResponse:
+    def __init__(self, blot: Redaction) -> None:
+        self._blot = blot
+
+    def install(self, app: FastAPI) -> None:
+        """Answer every error of the app this way."""
+
+        async def ours(request: Request, error: Exception) -> JSONResponse:
+            return self.answer(request, error)
+
+        for kind in (BroncoError, RequestValidationError, HTTPException, Exception):
+            app.add_exception_handler(kind, ours)
+
+    def answer(self, request: Request, error: Exception) -> JSONResponse:
+        """The problem document of an error."""
+        if isinstance(error, RequestValidationError):
+            return self._invalid(request, error)
+        if isinstance(error, HTTPException):
+            code, said = HTTPStatus(error.status_code), _said(request, error)
+            return self._written(request, code, said, headers=error.headers)
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
         if status is None:
-            _log.error("unexpected_error", exc_info=error)
-            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an error that is in our logs")
-        return problem(status, blot.text(str(error)), headers=_headers(status))
+            _log.error("unexpected_error", exc_info=error, request_id=request_id_of(request.scope))
+            status, said = HTTPStatus.INTERNAL_SERVER_ERROR, "an error that is in our logs"
+            return self._written(request, status, said)
+        return self._written(request, status, str(error), headers=_headers(status, error))
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
-        found = error.errors() if isinstance(error, RequestValidationError) else []
+    def _invalid(self, request: Request, error: RequestValidationError) -> JSONResponse:
+        found = error.errors()
         errors = [FieldProblem(field=_path(each["loc"]), problem=each["msg"]) for each in found]
         said = "; ".join(f"{each.field}: {each.problem}" for each in errors)
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, said, errors)
+        return self._written(request, HTTPStatus.UNPROCESSABLE_ENTITY, said, errors)
 
-    async def http(request: Request, error: Exception) -> JSONResponse:
-        code = error.status_code if isinstance(error, HTTPException) else 500
-        said = str(error.detail) if isinstance(error, HTTPException) else ""
-        if code == HTTPStatus.NOT_FOUND:
-            said = f"no such path: {request.url.path}; see /docs"
-        return problem(HTTPStatus(code), said, headers=getattr(error, "headers", None))
-
-    app.add_exception_handler(BroncoError, ours)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, ours)
-
-
-def problem(
-    status: HTTPStatus,
-    detail: str,
-    errors: Sequence[FieldProblem] = (),
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """One problem document."""
-    body = Problem(title=status.phrase, status=status, detail=detail, errors=list(errors))
-    content = body.model_dump(exclude_defaults=not errors) | {"status": status.value}
-    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+    def _written(
+        self,
+        request: Request,
+        status: HTTPStatus,
+        detail: str,
+        errors: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> JSONResponse:
+        request_id = request_id_of(request.scope)
+        body = Problem(
+            type=TYPE + _WORDS.sub("-", status.phrase.lower()),
+            title=status.phrase,
+            status=status.value,
+            detail=self._blot.text(detail),
+            instance=request.url.path,
+            request_id=request_id,
+            errors=list(errors) or None,
+        )
+        return JSONResponse(
+            body.model_dump(exclude_none=True),
+            status,
+            headers={**(headers or {}), "X-Request-ID": request_id},
+            media_type=MEDIA_TYPE,
+        )
 
 
 def described(*codes: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The problems a route may answer with, for OpenAPI."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        code.value: {"description": code.phrase, "content": content, "model": Problem}
-        for code in codes
-    }
+    """The problems a route may answer with, for OpenAPI; `api/openapi.py` adds what all have."""
+    return {code.value: {"description": code.phrase, "model": Problem} for code in codes}
 
 
-def _headers(status: HTTPStatus) -> dict[str, str]:
+def _said(request: Request, error: HTTPException) -> str:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"no such path: {request.url.path}; see /docs"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return f"{request.method} is not for {request.url.path}: use {allowed}"
+    return str(error.detail)
+
+
+def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:
     if status is HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'ApiKey realm="bronco", header="X-API-Key"'}
+    if isinstance(error, RateLimited | SourceBusy):
+        return {"Retry-After": str(int(error.retry_after_seconds) + 1)}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {}

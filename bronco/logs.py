@@ -19,6 +19,8 @@ _SECRET_FIELDS = re.compile(
 )
 # Endpoints of node providers carry their API key in the path or the user part.
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"']*@)?([^\s/?#\"']+)([/?#][^\s\"']+)?", re.I)
+# Of an API key only its public part is told: clients/api_keys.py.
+_API_KEY = re.compile(r"\b(bronco_[0-9a-f]{12}_)[A-Za-z0-9_-]{43}")
 _SHORTEST_SECRET = 6
 _NOISY = ("httpx", "httpcore", "web3", "urllib3", "websockets")
 
@@ -90,6 +92,7 @@ class Redaction:
         """The text without what it may not say."""
         if self._known:
             text = self._known.sub(REDACTED, text)
+        text = _API_KEY.sub(rf"\1{REDACTED}", text)
         return _URL.sub(_host_only, text)
 
     def _field(self, key: str, value: Any) -> Any:

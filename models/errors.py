@@ -17,6 +17,7 @@ BroncoError
     Conflict              the source already holds something else under this key
     NotFound              no such thing
     Unauthorized          missing or wrong credentials
+    Forbidden             known, but not allowed to do this
 
 Each class builds its own sentence. Nothing branches on a sentence.
 """
@@ -150,3 +151,12 @@ class Unauthorized(FinalError):
     def __init__(self, remedy: str) -> None:
         super().__init__(f"not authorised: {remedy}")
         self.remedy = remedy
+
+
+class Forbidden(FinalError):
+    """Known, but not allowed to do this."""
+
+    def __init__(self, who: str, needed: str) -> None:
+        super().__init__(f"not allowed: {who}, and {needed}")
+        self.who = who
+        self.needed = needed

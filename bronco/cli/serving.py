@@ -43,7 +43,7 @@ def worker(
 def api() -> None:
     """Serve the HTTP API until SIGTERM or Ctrl-C; its address comes from BRONCO_API_*.
 
-    /docs shows every route; control needs the header X-API-Key.
+    /docs shows every route and who may use it; keys are made with bronco api-key.
     """
     from api.server import serve
 

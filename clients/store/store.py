@@ -1,5 +1,6 @@
 """The store as one object with a part per subject."""
 
+from clients.store.api_keys import ApiKeys
 from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
@@ -40,6 +41,7 @@ class Store:
         self.findings = Findings(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
+        self.api_keys = ApiKeys(self._database)
 
     @property
     def statements(self) -> int:

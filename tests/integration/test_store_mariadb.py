@@ -13,6 +13,7 @@ from bronco.services import Mariadb
 from clients.store import Store, upgrade
 from clients.store.engine import create_database_engine, lock_row
 from models.errors import SourceUnavailable
+from tests.contracts.api_keys import *  # noqa: F403
 from tests.contracts.auditing import *  # noqa: F403
 from tests.contracts.book import *  # noqa: F403
 from tests.contracts.decisions import *  # noqa: F403

@@ -8,6 +8,7 @@ import pytest
 
 from clients.store import upgrade
 from clients.store.engine import create_database_engine
+from tests.contracts.api_keys import *  # noqa: F403
 from tests.contracts.auditing import *  # noqa: F403
 from tests.contracts.book import *  # noqa: F403
 from tests.contracts.decisions import *  # noqa: F403

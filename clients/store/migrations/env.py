@@ -3,8 +3,9 @@
 from alembic import context
 from sqlmodel import SQLModel
 
+import models.access
 import models.order
-import models.records  # noqa: F401 - both register their tables
+import models.records  # noqa: F401 - these register their tables
 
 connection = context.config.attributes["connection"]
 context.configure(

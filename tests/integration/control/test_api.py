@@ -10,11 +10,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import FastAPI
 from temporalio import activity, workflow
 from temporalio.worker import Worker
 
-from api.app import create_app
 from bronco.processes import ManagedProcess, Program, answers, free_port
 from bronco.services import Redis, TemporalServer
 from bronco.settings import Settings
@@ -31,22 +29,12 @@ from tests.contracts.builders import (
     settlement_item,
     snapshot,
 )
+from tests.integration.control.keys import app_of, client_of
 from tests.integration.control.rig import API_KEY, ControlRig
 from tests.waiting import eventually
 
 KEY = {"X-API-Key": API_KEY}
 PROBLEM = "application/problem+json"
-
-
-def app_of(rig: ControlRig, **api: Any) -> FastAPI:
-    settings = rig.settings
-    changed = settings.model_copy(update={"api": settings.api.model_copy(update=api)})
-    return create_app(changed, rig.client, rig.store, rig.flags)
-
-
-def client_of(app: FastAPI) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30)
 
 
 @pytest_asyncio.fixture
