@@ -4,7 +4,6 @@ Two proxies stand before one simulator, as two OpenDs stand before one broker.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -20,6 +19,7 @@ from activities.resolving import ResolvingActivities
 from bronco.metrics import BROKER_ENDPOINT_UP, BROKER_ENDPOINT_USED
 from clients.broker import BrokerClient
 from clients.flags import Flags
+from clients.futu_lane import Lane
 from clients.store import Store, upgrade
 from models.errors import ConfigurationError, PlacementUnknown, SourceUnavailable
 from models.messages import Resolution, ResolveInput, ResolveResult
@@ -96,11 +96,11 @@ async def test_start__first_cannot_be_used__the_second_is(log_home: Path, first:
 
 
 async def test_lost__again_and_again__one_placing_link_at_a_time_and_orders_as_intended(
-    log_home: Path,
+    log_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = []
     async with simulator() as server, proxies(server.port, 2) as (one, two):
-        with counting("futu-place") as most:
+        with counting("place", monkeypatch) as most:
             async with client_of(several(one.port, two.port), log_home) as client:
                 for here, other in ((one, two), (two, one)):
                     await up_at(client, here)
@@ -123,20 +123,21 @@ def shown(here: Proxy, other: Proxy) -> bool:
 
 
 @contextmanager
-def counting(name: str) -> Iterator[Callable[[], int]]:
-    """The most threads of a name that ever were at once."""
-    most, stop = 0, threading.Event()
+def counting(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """The most lanes of a name that ever were at once, from their opening to their last word."""
+    lanes: list[Lane] = []
+    most = 0
+    opening = Lane.open
 
-    def count() -> None:
+    async def counted(lane: Lane, seconds: float) -> None:
         nonlocal most
-        while not stop.wait(0.002):
-            most = max(most, sum(thread.name == name for thread in threading.enumerate()))
+        if lane.name == name:
+            lanes.append(lane)
+            most = max(most, sum(not each.ended.is_set() for each in lanes))
+        await opening(lane, seconds)
 
-    counter = threading.Thread(target=count, daemon=True)
-    counter.start()
+    monkeypatch.setattr(Lane, "open", counted)
     yield lambda: most
-    stop.set()
-    counter.join()
 
 
 async def test_lost__nobody_else_answers__stays_down_and_takes_whichever_comes_back(
