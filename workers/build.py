@@ -71,6 +71,9 @@ _RECONCILE_WINDOW = timedelta(days=2)
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
 _STICKY = timedelta(seconds=1)
 _CACHED_WORKFLOWS = 3_000
+# One is sent at a time. More than a few that are checked meanwhile grow old behind it; the others
+# wait in Temporal's queue, which is fair.
+_PLACING_AT_ONCE = 20
 _GRACE = timedelta(seconds=5)
 
 
@@ -188,7 +191,7 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
         broker, clients.store, clients.flags, windows.change_window, answer=answer
     )
     return [
-        _worker(clients, QUEUE_PLACE, _of(placing)),
+        _worker(clients, QUEUE_PLACE, _of(placing), max_concurrent_activities=_PLACING_AT_ONCE),
         _worker(
             clients,
             QUEUE_CONTROL,
@@ -324,6 +327,7 @@ def _worker(
     *,
     workflows: Sequence[type] = (),
     max_concurrent_activity_task_polls: int = 5,
+    max_concurrent_activities: int | None = None,
 ) -> Worker:
     return Worker(
         clients.temporal,
@@ -334,6 +338,7 @@ def _worker(
         max_cached_workflows=_CACHED_WORKFLOWS if workflows else 0,
         sticky_queue_schedule_to_start_timeout=_STICKY,
         max_concurrent_activity_task_polls=max_concurrent_activity_task_polls,
+        max_concurrent_activities=max_concurrent_activities,
         graceful_shutdown_timeout=_GRACE,
         interceptors=[MetricsInterceptor()],
     )
