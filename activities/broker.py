@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import suppress
 from datetime import timedelta
@@ -11,7 +12,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.rows import show
-from activities.turns import SEND_SECONDS, Turns
+from activities.turns import SEND_SECONDS, Turns, in_line
 from models.drafts import AuditDraft
 from models.errors import NotFound, RateLimited, SourceUnavailable
 from models.messages import CancelOrderInput, CancelOrderResult
@@ -45,6 +46,7 @@ class BrokerActivities:
         self._flags = flags
         self._change_window = change_window
         self._longest = SEND_SECONDS + answer.total_seconds()
+        self._line = asyncio.Lock()
 
     @activity.defn(name="cancel_order")
     async def cancel_order(self, message: CancelOrderInput) -> CancelOrderResult:
@@ -72,7 +74,7 @@ class BrokerActivities:
         await self._take_slot(slot)
         _, window, gap = self._change_window
         turns = Turns(self._flags, account, CHANGE_CALL, window, gap, self._longest)
-        async with turns.held(slot, _PATIENCE_SECONDS):
+        async with in_line(self._line, _PATIENCE_SECONDS), turns.held(slot, _PATIENCE_SECONDS):
             await self._broker.cancel(order_id)
 
     async def _take_slot(self, slot: str) -> None:

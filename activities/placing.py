@@ -8,6 +8,7 @@ that something may be at the broker, and only the broker's book can say what.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -21,7 +22,7 @@ from activities.clock import utc_now
 from activities.guards import Ready
 from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
-from activities.turns import SEND_SECONDS, Turns
+from activities.turns import SEND_SECONDS, Turns, in_line
 from models.broker import OrderTicket
 from models.control import Permit, Refusal
 from models.drafts import ClaimDraft, ClaimKind
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from clients.store.store import Store
 
 _DOWN_RETRY_SECONDS = 5.0
+# What was checked is not kept for longer behind this process's other placements.
+_LINE_SECONDS, _LINE_RETRY = 5.0, 1.0
 # The poller reads the whole book every few seconds; a store that has not seen it for this long may
 # have forgotten (a restored database), so nothing is claimed before it was read again.
 _BOOK_AGE = timedelta(minutes=2)
@@ -81,8 +84,9 @@ class PlacingActivities:
         self._broker = broker
         self._store = store
         self._flags = flags
-        _, *self._times = place_window
-        self._times.append(SEND_SECONDS + answer.total_seconds())
+        _, window, gap = place_window
+        self._times = (window, gap, SEND_SECONDS + answer.total_seconds())
+        self._line = asyncio.Lock()
         self._send_window = send_window
 
     @activity.defn(name="place_order")
@@ -108,6 +112,16 @@ class PlacingActivities:
         checked = await self._queueing.turn(message, remark)
         if isinstance(checked, PlaceOrderResult):
             return checked
+        async with in_line(self._line, _LINE_SECONDS) as first:
+            if not first:
+                await self._drop_slot(remark)
+                return _waiting(PlaceOutcome.RATE_LIMITED, "others are being placed", _LINE_RETRY)
+            return await self._place_alone(message, remark, checked)
+
+    async def _place_alone(
+        self, message: PlaceOrderInput, remark: str, checked: Ready
+    ) -> PlaceOrderResult:
+        """One at a time from here on: what waits for others has no permit and no claim."""
         # Taken before the permit, so that nothing is sent after its entry in flight has expired.
         send_by = min(utc_now() + self._send_window, checked.place_until)
         permit = await self._permit(remark, message.request.side, checked.asset.symbol)

@@ -24,6 +24,23 @@ SEND_SECONDS = 10.0
 _LONGEST_LOOK_SECONDS = 0.25
 
 
+@asynccontextmanager
+async def in_line(line: asyncio.Lock, patience: float) -> AsyncIterator[bool]:
+    """Behind who waits in this process already, first come first served; False: in vain.
+
+    Only the first of them looks at Redis: many that look there keep each other waiting.
+    """
+    first = False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            first = await line.acquire()
+    try:
+        yield first
+    finally:
+        if first:
+            line.release()
+
+
 class Turns(NamedTuple):
     """Turns of one kind of call of one account.
 

@@ -85,6 +85,9 @@ _STICKY = timedelta(seconds=1)
 _CACHED_WORKFLOWS = 3_000
 _LOOKS_AND_READS_SECONDS = 30.0
 """An order whose outcome is unknown looks at the reads of the book this often at least."""
+# One is sent at a time. More than a few that are checked meanwhile grow old behind it; the others
+# wait in Temporal's queue, which is fair.
+_PLACING_AT_ONCE = 20
 _GRACE = timedelta(seconds=5)
 
 
@@ -205,7 +208,12 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     )
     flattening = house_placing(clients, broker)
     return [
-        _worker(clients, QUEUE_PLACE, [*_of(placing), flattening.place_house_order]),
+        _worker(
+            clients,
+            QUEUE_PLACE,
+            [*_of(placing), flattening.place_house_order],
+            max_concurrent_activities=_PLACING_AT_ONCE,
+        ),
         _worker(
             clients,
             QUEUE_CONTROL,
@@ -406,6 +414,7 @@ def _worker(
     *,
     workflows: Sequence[type] = (),
     max_concurrent_activity_task_polls: int = 5,
+    max_concurrent_activities: int | None = None,
 ) -> Worker:
     return Worker(
         clients.temporal,
@@ -416,6 +425,7 @@ def _worker(
         max_cached_workflows=_CACHED_WORKFLOWS if workflows else 0,
         sticky_queue_schedule_to_start_timeout=_STICKY,
         max_concurrent_activity_task_polls=max_concurrent_activity_task_polls,
+        max_concurrent_activities=max_concurrent_activities,
         graceful_shutdown_timeout=_GRACE,
         interceptors=[MetricsInterceptor()],
     )

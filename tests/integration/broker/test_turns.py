@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.turns import Turns
+from activities.turns import Turns, in_line
 from clients.broker import BrokerClient
 from clients.flags import Flags
 from models.errors import SourceUnavailable
@@ -125,6 +125,34 @@ async def test_turn__waiting_or_holding_is_cancelled__is_over() -> None:
         async with asyncio.timeout(LONGEST):
             async with turns_of(theirs, "place").held("theirs"):
                 pass
+
+
+async def test_line__many_of_one_process__come_in_their_order_one_at_a_time() -> None:
+    line, came, inside = asyncio.Lock(), list[int](), 0
+
+    async def call(number: int) -> None:
+        nonlocal inside
+        async with in_line(line, LONGEST) as first:
+            assert first
+            inside += 1
+            assert inside == 1
+            came.append(number)
+            await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(call(number) for number in range(30)))
+    assert came == list(range(30))
+
+
+async def test_line__somebody_takes_long__the_patient_are_told_so_and_it_goes_on() -> None:
+    line = asyncio.Lock()
+    async with in_line(line, LONGEST) as first:
+        assert first
+        for _ in range(2):
+            async with in_line(line, 0.05) as second:
+                assert not second
+    async with in_line(line, LONGEST) as third:
+        assert third
 
 
 async def test_turn__patience_is_over__goes_without() -> None:
