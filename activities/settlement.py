@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from clients.sender import ChainSender
     from clients.store.store import Store
 
+_LATE_RECEIPT_SECONDS = 1.0
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 2.0
 _SURELY_ARRIVED_SECONDS = 0.5
@@ -182,8 +183,7 @@ class SettlementActivities:
             signer = message.signer or self._signer.address
             if await self._sender.latest_nonce(signer) <= message.nonce:
                 return None
-            # The nonce may have been used between the two reads: by one of ours, then.
-            receipt = await self._receipt(message)
+            receipt = await self._late_receipt(message)
         head = await self._head_at(receipt.block_number if receipt is not None else 0)
         if receipt is not None and not await self._stands(receipt):
             return None
@@ -198,6 +198,20 @@ class SettlementActivities:
     async def _receipt(self, message: SendBatchInput) -> TxReceipt | None:
         receipts = await self._sender.receipts([signed.tx_hash for signed in message.signed])
         return next((receipt for receipt in receipts if receipt is not None), None)
+
+    async def _late_receipt(self, message: SendBatchInput) -> TxReceipt | None:
+        """The receipt of a nonce that is used, by one of ours since we looked, perhaps.
+
+        A node may count a transaction a moment before it tells its receipt, and another node was
+        asked for the one than for the other: a foreign transaction is believed a second later.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LATE_RECEIPT_SECONDS
+        while True:
+            receipt = await self._receipt(message)
+            if receipt is not None or loop.time() > end:
+                return receipt
+            await asyncio.sleep(_FIRST_POLL_SECONDS)
 
     async def _head_at(self, number: int) -> BlockRef:
         """The agreed head, once it has come to this block."""

@@ -123,6 +123,46 @@ async def test_receipt__of_a_block_that_is_orphaned_by_now__is_not_booked(rig: R
     await settled_once(rig, requests)
 
 
+async def test_receipt__told_later_than_its_nonce_is_counted__is_ours_all_the_same(
+    rig: Rig,
+) -> None:
+    requests = await filled(rig)
+    prepared = await rig.prepare("late")
+    signed = await rig.sign(prepared)
+    late = Late(rig.desk.sender, prepared.nonce)
+    rig.sender = late  # type: ignore[assignment]
+    sent = await rig.send(prepared, signed)
+    assert (sent.mined, sent.settled, sent.tx_hash) == (True, 3, signed.tx_hash)
+    assert late.left == 0
+    assert rig.alarms == []
+    await settled_once(rig, requests)
+
+
+class Late:
+    """A sender whose nodes count a transaction before they tell its receipt."""
+
+    def __init__(self, real: Any, nonce: int) -> None:
+        self._real = real
+        self._nonce = nonce
+        self._counted = False
+        self.left = 3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def latest_nonce(self, address: str) -> int:
+        found: int = await self._real.latest_nonce(address)
+        self._counted = self._counted or found > self._nonce
+        return found
+
+    async def receipts(self, hashes: Any) -> Any:
+        found = await self._real.receipts(hashes)
+        if self._counted and not self.left:
+            return found
+        self.left -= self._counted
+        return [None for _ in found]
+
+
 class Stale:
     """A sender one of whose endpoints is on another fork for a while."""
 
