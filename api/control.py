@@ -1,5 +1,6 @@
 """Pause, resume, and whether trading is open."""
 
+import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +119,7 @@ def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
     ) -> ControlAnswer:
         """Hold trading. When this has answered, no placement begins; those in flight are named."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.pause(command, _update_id(key))
+        answer = await switch.pause(command, _update_id(caller, command, key))
         return await _answered(answer, switch, flags, response)
 
     @router.post("/control/resume", responses=answers)
@@ -127,7 +128,7 @@ def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
     ) -> ControlAnswer:
         """Lift the manual hold of the same scope; other holds stay. Held orders are woken."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.resume(command, _update_id(key))
+        answer = await switch.resume(command, _update_id(caller, command, key))
         return await _answered(answer, switch, flags, response)
 
     return router
@@ -138,7 +139,8 @@ _Key = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
-        description="The same key is carried out once and answered alike, however often it is sent",
+        description="The same key with the same body is carried out once and answered alike, "
+        "however often its caller sends it",
     ),
 ]
 
@@ -197,7 +199,11 @@ async def _answered(
     )
 
 
-def _update_id(key: str) -> str:
+def _update_id(caller: Caller, command: HoldCommand, key: str) -> str:
+    """One id for the same key, caller and body; whatever differs is another request."""
     if len(key) > 200 or not key.isprintable():
         raise InvalidInput("Idempotency-Key", key[:40], "send at most 200 printable characters")
-    return key
+    if not key:
+        return ""
+    parts = (caller.name, key, command.model_dump_json())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -16,6 +16,7 @@ from temporalio.worker import Worker
 from bronco.processes import ManagedProcess, Program, answers, free_port
 from bronco.services import Redis, TemporalServer
 from bronco.settings import Settings
+from models.access import Role
 from models.control import Permit
 from models.records import ClaimState, ItemKind, SettlementItem
 from models.requests import CHAIN_WATCH_WORKFLOW_ID, Side, remark_of
@@ -29,7 +30,7 @@ from tests.contracts.builders import (
     settlement_item,
     snapshot,
 )
-from tests.integration.control.keys import app_of, client_of
+from tests.integration.control.keys import app_of, client_of, new_api_key
 from tests.integration.control.rig import API_KEY, ControlRig
 from tests.waiting import eventually
 
@@ -104,6 +105,21 @@ async def test_pause__same_idempotency_key__counts_once(http: httpx.AsyncClient)
     again = await http.post("/control/pause", headers=headers)
     assert again.json() == first.json()
     assert (await http.get("/status/pause")).json()["paused"] is False
+
+
+async def test_pause__idempotency_key_of_another_or_with_another_body__is_another_request(
+    rig: ControlRig, http: httpx.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": "monday"}
+    ours, theirs = [await new_api_key(rig.store, Role.OPERATOR) | key for _ in range(2)]
+    await http.post("/control/pause", headers=ours)
+    await http.post("/control/resume", headers=KEY)
+    await http.post("/control/pause", headers=theirs)
+    assert (await http.get("/status/pause")).json()["paused"] is True
+    await http.post("/control/resume", headers=KEY)
+    await http.post("/control/pause", headers=ours, json={"symbol": "AAPL"})
+    holds = (await http.get("/status/pause")).json()["holds"]
+    assert [hold["symbol"] for hold in holds] == ["AAPL"]
 
 
 @pytest.mark.parametrize("path", ["/control/pause", "/control/resume"])
