@@ -1,12 +1,12 @@
 """What can become of one request at the broker: scenes for a table, made at the simulator."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clients.wallet import Requested
 from models.order import OrderStatus, Reason, Stage
-from models.requests import Side
+from models.requests import Side, parse_remark
 from simulators.opend.control import VenueOrder
 from tests.e2e.desk import Desk
 from tests.e2e.ledger import after_these, holdings
@@ -50,6 +50,16 @@ class Case:
         found = await eventually(there, timeout=30)
         assert found is not None
         return found
+
+    async def sent(self) -> None:
+        """Wait until its placement has reached the simulator, whatever became of it."""
+        wanted = self.request.request_id
+
+        async def came() -> bool:
+            parsed = [parse_remark(each.remark) for each in await self.desk.control.placements()]
+            return wanted in [found[0] for found in parsed if found is not None]
+
+        await eventually(came, timeout=30)
 
     async def at(self, *stages: Stage) -> None:
         await self.desk.at(self.request, *stages)
@@ -131,19 +141,37 @@ def names(found: list[tuple[Outcome, Side]]) -> list[str]:
     return [f"{row.name}, {side.name}" for row, side in found]
 
 
+async def check_together(desk: Desk, table: Sequence[tuple[Outcome, Side]]) -> None:
+    """Rows that wait for the same long time, one begun when the one before has been sent."""
+    before = await holdings(desk)
+    made = []
+    for row, side in table:
+        case = Case(desk, side)
+        await row.act(case)
+        await case.sent()
+        made.append(case.request)
+    for (row, _), request in zip(table, made, strict=True):
+        await ended_so(desk, row, request)
+    assert await holdings(desk) == await after_these(desk, before, made)
+
+
 async def check(desk: Desk, row: Outcome, side: Side) -> None:
     """Let it happen, and see the orders at the broker and the money everywhere."""
     before = await holdings(desk)
     case = Case(desk, side)
     await row.act(case)
-    made = case.request
+    await ended_so(desk, row, case.request)
+    assert await holdings(desk) == await after_these(desk, before, [case.request])
+
+
+async def ended_so(desk: Desk, row: Outcome, made: Requested) -> None:
+    """The request ended as the row says, and every order of it at the simulator."""
     ended = await desk.end(made, row.end)
-    assert ended.reason is row.reason
-    assert ended.retry_count == row.tries
+    assert ended.reason is row.reason, row.name
+    assert ended.retry_count == row.tries, row.name
     found = await desk.orders_of(made)
-    assert [(order.status, order.filled) for order in found] == list(row.orders)
+    assert [(order.status, order.filled) for order in found] == list(row.orders), row.name
     assert {order.quantity for order in found} <= {SHARES}
-    assert await holdings(desk) == await after_these(desk, before, [made])
 
 
 def armed(fault: str, **params: Any) -> Act:

@@ -21,7 +21,7 @@ from tests.waiting import eventually
 # Three minutes for the chain, half a minute for the broker in production.
 _STALL_SECONDS = 3
 _SILENT_SECONDS = 2
-_FAILURES, _WINDOW_SECONDS = 3, 30
+_FAILURES, _WINDOW_SECONDS = 3, 20
 _BROKER_TRIES = 3
 MISMATCH_HOLD = f"mismatch:position:{SYMBOL}"
 

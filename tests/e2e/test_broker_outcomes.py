@@ -27,6 +27,7 @@ from tests.e2e.outcomes import (
     Outcome,
     armed,
     check,
+    check_together,
     fault,
     names,
     release,
@@ -214,7 +215,15 @@ LINKS = (
     Outcome("list stale", working(fault("stale_list", on=True), release), FILLED),
 )
 
-ROWS = rows(*PLACEMENTS, *LINKS)
+NEVER_EXECUTED = rows(*(row for row in PLACEMENTS if row.reason is ABSENT))
+ROWS = rows(*(row for row in PLACEMENTS if row.reason is not ABSENT), *LINKS)
+
+
+async def test_placements__never_executed__no_order_is_there_and_all_is_given_back(
+    desk: Desk,
+) -> None:
+    assert len(NEVER_EXECUTED) >= 7
+    await check_together(desk, NEVER_EXECUTED)
 
 
 @pytest.mark.parametrize(("row", "side"), ROWS, ids=names(ROWS))

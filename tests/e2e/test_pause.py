@@ -2,14 +2,17 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from models.order import OrderStatus, Stage
 from tests.e2e.desk import ONE_SHARE, Desk
 
 
-async def test_pause__200_deposits__none_sent_then_all_executed(desk: Desk) -> None:
-    await desk.play.pause("200 deposits will arrive")
+@pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.soak)])
+async def test_pause__many_deposits__none_sent_then_all_executed(desk: Desk, count: int) -> None:
+    await desk.play.pause(f"{count} deposits will arrive")
     sent = await desk.placed()
-    made = await desk.deposits(200, ONE_SHARE)
+    made = await desk.deposits(count, ONE_SHARE)
     rows = await desk.all_at(made, Stage.HELD, seconds=120)
     assert {row.status for row in rows} == {OrderStatus.PENDING}
     assert await desk.placed() == sent
@@ -26,4 +29,4 @@ async def test_pause__200_deposits__none_sent_then_all_executed(desk: Desk) -> N
     assert len(late) == 20
     await desk.all_end([*made, *late], OrderStatus.EXECUTED, seconds=180)
     await desk.one_order_each([*made, *late])
-    assert await desk.placed() == sent + 220
+    assert await desk.placed() == sent + count + len(late)
