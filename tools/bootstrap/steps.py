@@ -1,4 +1,4 @@
-"""The steps: Python packages, the chain's tools, Temporal, its test server, the databases."""
+"""The steps: Python packages, the chain's tools, Temporal, its test server, servers and a browser."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ APT_PACKAGES = {
     "redis-server": "redis-server",
     "java": "default-jre-headless",
     "mvn": "maven",
+    "chromium": "chromium",
+    "promtool": "prometheus",
 }
 
 APT_SCRIPT = """
@@ -99,7 +101,7 @@ def _unlocked_anvil(setup: Setup, node: toolchains.Node) -> Path:
 
 
 def databases(setup: Setup) -> None:
-    """Find MariaDB, Redis, Java and Maven, or install what is missing with apt."""
+    """Find the servers, the browser and the tools that tests run, or install them with apt."""
     missing = [name for name in APT_PACKAGES if _program(name) is None]
     if not missing:
         return
