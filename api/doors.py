@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import MAY, Door, Need, door_of
 from api.auth import HEADER, KeyRing
+from api.dashboard.session import PREFIX, Entrance, token_of
 from api.errors import Problems
 from models.access import Caller
 from models.errors import BroncoError, Forbidden, Unauthorized
@@ -23,10 +25,17 @@ class Doors:
     """
 
     def __init__(
-        self, app: ASGIApp, *, ring: KeyRing, problems: Problems, reading_open: bool
+        self,
+        app: ASGIApp,
+        *,
+        ring: KeyRing,
+        entrance: Entrance,
+        problems: Problems,
+        reading_open: bool,
     ) -> None:
         self._app = app
         self._ring = ring
+        self._entrance = entrance
         self._problems = problems
         self._open = {Need.NOTHING, Need.READING} if reading_open else {Need.NOTHING}
 
@@ -47,15 +56,34 @@ class Doors:
 
     async def _caller(self, scope: Scope, need: Need) -> Caller | None:
         text = Headers(scope=scope).get(HEADER, "")
-        if need in self._open:
+        if not text and scope["path"].startswith(PREFIX):
+            caller = await self._signed_in(scope, need)
+            if caller is None:
+                return None
+        elif need in self._open:
             return None
-        if not text:
+        elif not text:
             raise Unauthorized(f"send your key in the header {HEADER}")
-        caller = await self._ring.caller(text)
+        else:
+            caller = await self._ring.caller(text)
         if caller.role not in MAY[need]:
             wanted = ", ".join(sorted(MAY[need]))
             raise Forbidden(f"{caller.name} is {caller.role}", f"{need} needs one of {wanted}")
         return caller
+
+    async def _signed_in(self, scope: Scope, need: Need) -> Caller | None:
+        """Whose session it is; None: nobody's, and this page needs nobody."""
+        if need is Need.NOTHING:
+            return None
+        token = token_of(HTTPConnection(scope))
+        try:
+            if not token:
+                raise Unauthorized("sign in with your key")
+            return await self._entrance.caller(token)
+        except Unauthorized:
+            if need in self._open:
+                return None
+            raise
 
 
 def caller_of(request: Request) -> Caller:

@@ -15,6 +15,7 @@ from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
 from clients.store.review import Review
+from clients.store.sessions import Sessions
 
 
 class Store:
@@ -42,6 +43,7 @@ class Store:
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.sessions = Sessions(self._database)
 
     @property
     def statements(self) -> int:
