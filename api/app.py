@@ -7,11 +7,14 @@ from temporalio.client import Client
 
 from api import api_keys, approvals, control, health, metrics, openapi, orders
 from api.auth import KeyRing
+from api.dashboard.session import Entrance
+from api.dashboard.site import Dashboard, Decimals
 from api.doors import Doors
 from api.errors import Problems
 from api.ids import RequestIds
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
+from models.errors import SourceUnavailable
 
 if TYPE_CHECKING:
     from bronco.settings import Settings
@@ -28,13 +31,20 @@ route says which may use it. Without a key only health and the state of trading 
 
 
 def create_app(
-    settings: "Settings", temporal_client: Client, store: "Store", flags: "Flags"
+    settings: "Settings",
+    temporal_client: Client,
+    store: "Store",
+    flags: "Flags",
+    decimals: Decimals | None = None,
 ) -> FastAPI:
-    """The API over these clients; whoever made them closes them."""
+    """The API over these clients; whoever made them closes them. decimals: asks for USDT's."""
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
-    _guard(app, settings, store, blot)
+    ring = KeyRing(settings.api.accepted_hashes, store.api_keys)
+    entrance = Entrance(ring, store.sessions, settings.dashboard.session_seconds)
+    board = Dashboard(settings, entrance, decimals or _unasked)
+    _guard(app, settings, ring, board, blot)
     app.include_router(control.routes(switch, flags))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
@@ -42,17 +52,25 @@ def create_app(
     app.include_router(api_keys.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
+    app.include_router(board.routes(temporal_client, switch, store, flags))
     openapi.install(app, reading_open=not settings.api.read_needs_key)
     return app
 
 
-def _guard(app: FastAPI, settings: "Settings", store: "Store", blot: Redaction) -> None:
+async def _unasked() -> int:
+    raise SourceUnavailable("chain", "reading the decimals of USDT", "nobody was given to ask")
+
+
+def _guard(
+    app: FastAPI, settings: "Settings", ring: KeyRing, board: Dashboard, blot: Redaction
+) -> None:
     """What a request passes before a route sees it; the last one added is the first it meets."""
-    problems = Problems(blot)
+    problems = Problems(blot, board.pages.problem)
     problems.install(app)
     app.add_middleware(
         Doors,
-        ring=KeyRing(settings.api.accepted_hashes, store.api_keys),
+        ring=ring,
+        entrance=board.entrance,
         problems=problems,
         reading_open=not settings.api.read_needs_key,
     )

@@ -81,14 +81,13 @@ def routes(
 
     @router.post(f"{PREFIX}/control/pause")
     async def pause(request: Request, caller: Asking, form: Form) -> Response:
-        command = _command(caller, form)
-        answer = _answered(await switch.pause(command, form.get("act", "")))
+        # Each is a pause of its own: a page that is old would else be given its old answer.
+        answer = _answered(await switch.pause(_command(caller, form)))
         return await page(request, _code(answer), answer=answer, did="pause")
 
     @router.post(f"{PREFIX}/control/resume")
     async def resume(request: Request, caller: Asking, form: Form) -> Response:
-        command = _command(caller, form)
-        answer = _answered(await switch.resume(command, form.get("act", "")))
+        answer = _answered(await switch.resume(_command(caller, form)))
         return await page(request, _code(answer), answer=answer, did="resume")
 
     return router

@@ -95,7 +95,7 @@ class Pages:
         shared: Mapping[str, Any] = {
             "request": request,
             "path": request.url.path,
-            "caller": caller,
+            "person": caller,
             "nav": [item for item in self._nav() if self.may(caller, item[2])],
             "may": lambda need: self.may(caller, need),
             "csrf": csrf_of(token_of(request)),
@@ -149,7 +149,9 @@ class Pages:
     def _temporal_link(self, workflow_id: str) -> str:
         if not self._temporal or not workflow_id:
             return ""
-        return f"{self._temporal}/namespaces/{quote(self._namespace)}/workflows/{quote(workflow_id)}"
+        return (
+            f"{self._temporal}/namespaces/{quote(self._namespace)}/workflows/{quote(workflow_id)}"
+        )
 
 
 def _asset(name: str) -> str:

@@ -38,7 +38,7 @@ STAGES: Mapping[Stage, Look] = {
     Stage.UNKNOWN: Look(
         "bad", "?", "Unknown", "The broker's answer was lost: it is looked for, not sent again."
     ),
-    Stage.CANCELLING: Look("busy", "⨯", "Cancelling", "A cancel is at the broker."),
+    Stage.CANCELLING: Look("busy", "✕", "Cancelling", "A cancel is at the broker."),
     Stage.SETTLING: Look("busy", "⇄", "Settling", "The vault's transaction is on its way."),
     Stage.AWAITING_APPROVAL: Look(
         "bad", "✎", "Needs approval", "The vault takes it only with the approvers' signatures."
@@ -60,7 +60,10 @@ _RELEASES: tuple[tuple[str, str], ...] = (
     ("chain-stalled", "The next block of the chain lifts it."),
     ("broker-silent", "The next read of the broker's book lifts it."),
     ("order-failures", "A reconcile run that counts fewer failures lifts it."),
-    ("mismatch:position", "A run that finds the positions right, with nothing in flight, lifts it."),
+    (
+        "mismatch:position",
+        "A run that finds the positions right and nothing in flight lifts it.",
+    ),
     ("mismatch:supply_uncovered", "A run that finds every token covered lifts it."),
     ("mismatch:money", "A run that finds the vault's books right lifts it."),
 )
