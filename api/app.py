@@ -1,5 +1,6 @@
 """The application, put together from what it is given."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
 from api.ids import RequestIds
+from api.once import Once
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
 
@@ -50,6 +52,12 @@ def _guard(app: FastAPI, settings: "Settings", store: "Store", blot: Redaction) 
     """What a request passes before a route sees it; the last one added is the first it meets."""
     problems = Problems(blot)
     problems.install(app)
+    app.add_middleware(
+        Once,
+        keys=store.request_keys,
+        problems=problems,
+        kept=timedelta(days=settings.api.idempotency_days),
+    )
     app.add_middleware(
         Doors,
         ring=KeyRing(settings.api.accepted_hashes, store.api_keys),

@@ -131,6 +131,9 @@ class ApiSettings(Section):
     read_needs_key: bool = Field(
         True, description="whether /orders needs a key too: it shows who traded what"
     )
+    idempotency_days: PositiveInt = Field(
+        7, description="days for which an Idempotency-Key and its answer are kept"
+    )
 
     @field_validator("key_hashes_file")
     @classmethod
