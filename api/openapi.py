@@ -14,7 +14,11 @@ from api.once import HEADER as ONCE
 _SCHEME = "ApiKey"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _UNUSED = ("HTTPValidationError", "ValidationError")
-_ALWAYS = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR)
+_ALWAYS = (
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
 _ONCE = {
     "name": ONCE,
     "in": "header",
