@@ -1,5 +1,6 @@
 """The application, put together from what it is given."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -12,8 +13,11 @@ from api.dashboard.site import Dashboard, Decimals
 from api.doors import Doors
 from api.errors import Problems
 from api.ids import RequestIds
+from api.once import Once
+from api.quotas import Gauge
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
+from clients.quota import Quotas
 from models.errors import SourceUnavailable
 
 if TYPE_CHECKING:
@@ -44,7 +48,9 @@ def create_app(
     ring = KeyRing(settings.api.accepted_hashes, store.api_keys)
     entrance = Entrance(ring, store.sessions, settings.dashboard.session_seconds)
     board = Dashboard(settings, entrance, decimals or _unasked)
-    _guard(app, settings, ring, board, blot)
+    problems = Problems(blot, board.pages.problem)
+    _guard(app, settings, store, problems)
+    _let_in(app, settings, flags, ring, entrance, problems)
     app.include_router(control.routes(switch, flags))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
@@ -61,16 +67,31 @@ async def _unasked() -> int:
     raise SourceUnavailable("chain", "reading the decimals of USDT", "nobody was given to ask")
 
 
-def _guard(
-    app: FastAPI, settings: "Settings", ring: KeyRing, board: Dashboard, blot: Redaction
-) -> None:
-    """What a request passes before a route sees it; the last one added is the first it meets."""
-    problems = Problems(blot, board.pages.problem)
+def _guard(app: FastAPI, settings: "Settings", store: "Store", problems: Problems) -> None:
+    """What a request passes once it is let in."""
     problems.install(app)
+    app.add_middleware(
+        Once,
+        keys=store.request_keys,
+        problems=problems,
+        kept=timedelta(days=settings.api.idempotency_days),
+    )
+
+
+def _let_in(
+    app: FastAPI,
+    settings: "Settings",
+    flags: "Flags",
+    ring: KeyRing,
+    entrance: Entrance,
+    problems: Problems,
+) -> None:
+    """What a request meets first; the last one added is the very first."""
     app.add_middleware(
         Doors,
         ring=ring,
-        entrance=board.entrance,
+        entrance=entrance,
+        gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,
         reading_open=not settings.api.read_needs_key,
     )

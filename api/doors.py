@@ -13,6 +13,7 @@ from api.access import MAY, Door, Need, door_of
 from api.auth import HEADER, KeyRing
 from api.dashboard.session import PREFIX, Entrance, token_of
 from api.errors import Problems
+from api.quotas import Gauge
 from models.access import Caller
 from models.errors import BroncoError, Forbidden, Unauthorized
 
@@ -30,12 +31,14 @@ class Doors:
         *,
         ring: KeyRing,
         entrance: Entrance,
+        gauge: Gauge,
         problems: Problems,
         reading_open: bool,
     ) -> None:
         self._app = app
         self._ring = ring
         self._entrance = entrance
+        self._gauge = gauge
         self._problems = problems
         self._open = {Need.NOTHING, Need.READING} if reading_open else {Need.NOTHING}
 
@@ -55,35 +58,29 @@ class Doors:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope, need: Need) -> Caller | None:
-        text = Headers(scope=scope).get(HEADER, "")
-        if not text and scope["path"].startswith(PREFIX):
-            caller = await self._signed_in(scope, need)
-            if caller is None:
-                return None
-        elif need in self._open:
+        if need in self._open and not (need is Need.READING and _token(scope)):
+            await self._gauge.pass_stranger(scope)
             return None
-        elif not text:
-            raise Unauthorized(f"send your key in the header {HEADER}")
-        else:
-            caller = await self._ring.caller(text)
+        try:
+            caller = await self._known(scope)
+        except Unauthorized:
+            await self._gauge.pass_stranger(scope)
+            if need in self._open:
+                return None
+            raise
+        await self._gauge.pass_caller(scope, caller)
         if caller.role not in MAY[need]:
             wanted = ", ".join(sorted(MAY[need]))
             raise Forbidden(f"{caller.name} is {caller.role}", f"{need} needs one of {wanted}")
         return caller
 
-    async def _signed_in(self, scope: Scope, need: Need) -> Caller | None:
-        """Whose session it is; None: nobody's, and this page needs nobody."""
-        if need is Need.NOTHING:
-            return None
-        token = token_of(HTTPConnection(scope))
-        try:
-            if not token:
-                raise Unauthorized("sign in with your key")
+    async def _known(self, scope: Scope) -> Caller:
+        text = Headers(scope=scope).get(HEADER, "")
+        if text:
+            return await self._ring.caller(text)
+        if token := _token(scope):
             return await self._entrance.caller(token)
-        except Unauthorized:
-            if need in self._open:
-                return None
-            raise
+        raise Unauthorized(f"send your key in the header {HEADER}")
 
 
 def caller_of(request: Request) -> Caller:
@@ -96,6 +93,12 @@ def caller_of(request: Request) -> Caller:
 
 Asking = Annotated[Caller, Depends(caller_of)]
 """A route's parameter: who asks."""
+
+
+def _token(scope: Scope) -> str:
+    """The cookie of who is signed in; it opens the dashboard and nothing else."""
+    inside = scope["path"] == PREFIX or scope["path"].startswith(f"{PREFIX}/")
+    return token_of(HTTPConnection(scope)) if inside else ""
 
 
 def _door(scope: Scope) -> Door:
