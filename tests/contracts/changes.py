@@ -28,7 +28,7 @@ async def update(store: Store, n: int, version: int, **changes: object) -> bool:
     return await store.orders.update(CHAIN, VAULT, request_id(n), version, changes, now=later(1))
 
 
-async def told(store: Store, after: int = 0) -> list[tuple[int | None, str, bool]]:
+async def stages(store: Store, after: int = 0) -> list[tuple[int | None, str, bool]]:
     changes = await store.changes.after(after)
     return [(each.seq, each.data["stage"], each.moved) for each in changes]
 
@@ -44,26 +44,26 @@ async def test_changes__of_an_order__are_told_in_order_with_the_row_of_then(stor
     await update(store, 1, version + 1, waiting_for="the open")
     await update(store, 1, version + 2, status=OrderStatus.EXECUTING, stage=Stage.PLACED)
 
-    assert await told(store) == [
+    assert await stages(store) == [
         (1, "CONFIRMING", True),
         (2, "HELD", True),
         (3, "HELD", False),
         (4, "PLACED", True),
     ]
-    assert await told(store, 3) == [(4, "PLACED", True)]
+    assert await stages(store, 3) == [(4, "PLACED", True)]
     held = (await store.changes.after(1))[0]
     assert (held.kind, held.request_id) == (ChangeKind.ORDER, request_id(1))
     assert held.data["waiting_for"] == "trading is paused"
     assert held.data["usdt_amount"] == 1_000_000_000
 
 
-async def test_changes__nothing_shows__nothing_is_told(store: Store) -> None:
+async def test_changes__nothing_shows__nothing_is_stages(store: Store) -> None:
     version = await admit(store)
     await update(store, 1, version, stage=Stage.HELD, waiting_for="a price")
     await update(store, 1, version + 1, stage=Stage.HELD, waiting_for="a price")
     assert not await update(store, 1, version, stage=Stage.QUEUED)
     await admit(store)
-    assert len(await told(store)) == 2
+    assert len(await stages(store)) == 2
 
 
 async def test_changes__of_control__hold_all_that_is_held(store: Store) -> None:
