@@ -14,7 +14,8 @@ from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
 from api.errors import described
-from api.hub import ALL_KINDS, Happened, Hub, Kind, Reader, wanted
+from api.happened import ALL_KINDS, Happened, Kind, wanted
+from api.hub import Hub, Reader
 from bronco.logs import logger
 from models.errors import InvalidInput
 

@@ -15,11 +15,11 @@ with the last place it saw, when the process stops, when it read too slowly, and
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from typing import TYPE_CHECKING, NamedTuple
 
 from api.control import PauseStatus
+from api.happened import ALL_KINDS, Happened, Kind, wanted
 from api.views import OrderView
 from bronco import metrics
 from bronco.logs import logger
@@ -38,29 +38,6 @@ _PAGE = 500
 _QUEUE = 2_000
 """Changes a reader may be behind; 500 orders that all end at once are as many."""
 _RETRY_SECONDS = 5.0
-
-
-class Kind(StrEnum):
-    """What a change is about. RESET: older changes are forgotten; read the orders anew."""
-
-    ORDER = "order"
-    CONTROL = "control"
-    RESET = "reset"
-
-
-ALL_KINDS = (Kind.ORDER, Kind.CONTROL)
-
-
-class Happened(NamedTuple):
-    """One change. place: where to go on after it; None: it has none, go on after the one before.
-
-    data: an OrderView, or a PauseStatus, as JSON. keys: what names the order.
-    """
-
-    kind: Kind
-    data: Mapping[str, Any]
-    place: int | None = None
-    keys: frozenset[str] = frozenset()
 
 
 class HubOptions(NamedTuple):
@@ -280,15 +257,6 @@ class Hub:
 
 def _control_in(page: Collection[Change]) -> bool:
     return any(change.kind is ChangeKind.CONTROL for change in page)
-
-
-def wanted(change: Happened, kinds: Collection[Kind] = ALL_KINDS, order: str = "") -> bool:
-    """Whether a reader asked for it. order: any id of an order, in lower case; "" = all."""
-    if change.kind is Kind.RESET:
-        return True
-    if change.kind not in kinds:
-        return False
-    return change.kind is not Kind.ORDER or not order or order in change.keys
 
 
 def _status(state: ControlState, halted: str | None, note: str) -> PauseStatus:
