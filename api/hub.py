@@ -96,7 +96,8 @@ class Reader:
                 yield change
         while (left := self._until - time.monotonic()) > 0:
             try:
-                next_one = await asyncio.wait_for(self._queue.get(), left)
+                async with asyncio.timeout(left):
+                    next_one = await self._queue.get()
             except TimeoutError:
                 return
             if next_one is None:
