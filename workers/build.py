@@ -30,6 +30,7 @@ from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
+from activities.reserves import Reserving
 from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
@@ -276,6 +277,7 @@ def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         ReconcileLog(),
         failures=clients.settings.orders.failures,
+        reserving=Reserving(clients.vault, clients.store, assets),
     )
 
 

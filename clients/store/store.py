@@ -14,6 +14,7 @@ from clients.store.items import Items
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
+from clients.store.reserves import ReserveBook
 from clients.store.review import Review
 
 
@@ -39,6 +40,7 @@ class Store:
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
         self.findings = Findings(self._database)
+        self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
