@@ -1,6 +1,6 @@
 """Why an order is stuck, in words: rules from the most to the least certain. Pure.
 
-  vault says more than the row ▶ nobody works on it ▶ its settlement ▶ the broker ▶ the gate
+vault says more than the row ▶ nobody works on it ▶ its settlement ▶ the broker ▶ the gate
 """
 
 from collections.abc import Callable, Iterator
@@ -172,7 +172,9 @@ def _unknown(facts: Facts) -> Diagnosis | None:
         return None
     cause = facts.outlook.cause if facts.outlook else "the broker's answer was lost"
     words = f"nobody knows yet whether the broker has attempt {claim.attempt}: {cause}"
-    after = "it is looked for in two reads of the broker's book; found it is followed, else refunded"
+    after = (
+        "it is looked for in two reads of the broker's book; found it is followed, else refunded"
+    )
     by_when = facts.outlook.decided_by if facts.outlook else None
     return made(facts, Cause.UNKNOWN_OUTCOME, words, after, by_when=by_when)
 
@@ -224,9 +226,7 @@ def _held(facts: Facts) -> Diagnosis | None:
     after = "it goes on when the last is lifted; at its deadline it is refunded"
     person = "bronco resume, for holds of persons; breakers lift themselves"
     since = min(datetime.fromisoformat(hold.at) for hold in facts.holds)
-    return made(
-        facts, Cause.HELD, words, after, by_when=facts.deadline, person=person, since=since
-    )
+    return made(facts, Cause.HELD, words, after, by_when=facts.deadline, person=person, since=since)
 
 
 def _session(facts: Facts) -> Diagnosis | None:

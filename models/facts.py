@@ -11,7 +11,7 @@ from models.control import Hold
 from models.order import TERMINAL_STATUSES, Order, Stage
 from models.outlook import UnknownOutlook
 from models.records import ClaimState, HousePosition, Placement, SettlementItem
-from models.requests import Side, VaultRequest, VaultStatus
+from models.requests import OrderRequest, Side, VaultRequest, VaultStatus
 
 
 class Cause(StrEnum):
@@ -77,8 +77,8 @@ class Run:
 class Facts:
     """All sources on one order. None where a source could not be asked: unread says which and why.
 
-    now: UTC. terms: the vault's word; status NONE and no terms: it has no such request. holds: those
-    that cover it. closed: why no placement may begin at all, "" while trading is open.
+    now: UTC. terms: the vault's word; status NONE and no terms: it has no such request. holds:
+    those that cover it. closed: why no placement may begin at all, "" while trading is open.
     """
 
     now: datetime
@@ -194,6 +194,32 @@ class Diagnosis(BaseModel):
     may: tuple[Verb, ...] = ()
     person: str = ""
     notes: tuple[str, ...] = ()
+
+
+def order_request(facts: Facts) -> OrderRequest | None:
+    """What its workflow is started with; None where neither row nor vault says."""
+    row, terms = facts.row, facts.terms
+    if terms is not None:
+        return OrderRequest(
+            **terms.model_dump(include={"chain_id", "vault", "n", "request_id", "side"}),
+            user=terms.owner,
+            symbol=row.symbol if row is not None else "",
+            tx_hash=row.tx_hash if row is not None else "",
+            created_block=terms.created_block,
+        )
+    if row is None:
+        return None
+    return OrderRequest(
+        chain_id=row.chain_id,
+        vault=row.vault,
+        n=row.request_number,
+        request_id=row.request_id,
+        side=row.order_type,
+        user=row.user_addr,
+        symbol=row.symbol,
+        tx_hash=row.tx_hash,
+        created_block=row.created_block,
+    )
 
 
 def made(
