@@ -10,7 +10,7 @@ from markupsafe import Markup
 from api.dashboard.words import dollars, moment
 from models.requests import Side
 
-WIDTH, HEIGHT = 720, 260
+WIDTH, HEIGHT = 720, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 12, 30
 _LINES = 4
 _LEAST_SPREAD = Decimal("0.002")
@@ -21,6 +21,7 @@ _RULE = Markup(
     '<line class="rule" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
     '<text class="tick" x="{at}" y="{y}" dy="4" text-anchor="end">{price}</text>'
 )
+_EDGES = {"left": _LEFT, "right": WIDTH - _RIGHT, "at": _LEFT - 8}
 _FILL = Markup('<polygon class="fill {word}" points="{points}"><title>{told}</title></polygon>')
 
 
@@ -91,18 +92,7 @@ def _grid(frame: _Frame) -> list[Markup]:
     found = []
     for step in range(_LINES + 1):
         price = frame.low + (frame.high - frame.low) * step / _LINES
-        found.append(
-            Markup(
-                '<line class="rule" x1="{l}" x2="{r}" y1="{y}" y2="{y}"/>'
-                '<text class="tick" x="{t}" y="{y}" dy="4" text-anchor="end">{price}</text>'
-            ).format(
-                l=_LEFT,
-                r=WIDTH - _RIGHT,
-                y=frame.y(price),
-                t=_LEFT - 8,
-                price=dollars(_cents(price)),
-            )
-        )
+        found.append(_RULE.format(y=frame.y(price), price=dollars(_cents(price)), **_EDGES))
     for part, anchor in ((0.0, "start"), (1.0, "end")):
         at = frame.since + timedelta(seconds=frame.seconds * part)
         found.append(
@@ -127,9 +117,7 @@ def _dot(frame: _Frame, fill: _Fill) -> Markup:
     points = f"{x:.1f},{y - size:.1f} {x - 6:.1f},{y + size:.1f} {x + 6:.1f},{y + size:.1f}"
     word = "bought" if fill.side is Side.BUY else "sold"
     told = f"{fill.shares} {word} at {dollars(fill.price)}, {moment(fill.at)} UTC"
-    return Markup(
-        '<polygon class="fill {word}" points="{points}"><title>{told}</title></polygon>'
-    ).format(word=word, points=points, told=escape(told))
+    return _FILL.format(word=word, points=points, told=told)
 
 
 def _cents(price: Decimal) -> Decimal:

@@ -17,7 +17,7 @@ from api.dashboard.chart import drawn
 from api.dashboard.control import TradingLook
 from api.dashboard.pages import Pages
 from api.dashboard.session import PREFIX
-from api.dashboard.words import aware
+from api.dashboard.words import aware, moment
 from api.health import Check, CheckResult, examine
 from api.reserves import view_of
 from bronco.logs import Redaction
@@ -105,14 +105,14 @@ class Overview:
 
     async def facts(self) -> dict[str, Any]:
         """Everything the page shows."""
-        trading, parts, counts, items, gauges, charts, statement = await asyncio.gather(
-            self._look.ask(),
-            self._parts(),
-            _known(self._store.orders.counts()),
-            _known(self._store.items.counts()),
-            _known(self._gauges()),
-            _known(self._charts()),
-            _known(self._store.reserves.latest()),
+        (trading, parts, gauges), (counts, items, charts, statement) = await asyncio.gather(
+            asyncio.gather(self._look.ask(), self._parts(), _known(self._gauges())),
+            asyncio.gather(
+                _known(self._store.orders.counts()),
+                _known(self._store.items.counts()),
+                _known(self._charts()),
+                _known(self._store.reserves.latest()),
+            ),
         )
         return {
             "trading": trading,
@@ -172,7 +172,7 @@ class Overview:
             return Part("Broker", None, "its watcher did not answer")
         if status.problem:
             return Part("Broker", False, self._blot.text(status.problem))
-        return Part("Broker", status.watching, f"answers since {status.since[:19]} UTC")
+        return Part("Broker", status.watching, f"answers since {moment(status.since)} UTC")
 
     async def _book(self) -> Part:
         snapshot = await _known(self._store.book.latest_snapshot())
@@ -184,7 +184,7 @@ class Overview:
 
     async def _charts(self) -> list[tuple[str, Any]]:
         prices, fills = await asyncio.gather(self._store.prices.seen(), self._store.prices.fills())
-        symbols = sorted({each.symbol for each in (*prices, *fills)})
+        symbols = sorted({each.symbol for each in prices} | {each.symbol for each in fills})
         return [(each, _chart(each, prices, fills)) for each in symbols[:_CHARTS]]
 
 
