@@ -192,6 +192,7 @@ class PlacingActivities:
         try:
             # The slot counts from now: the claim before may have stood in line.
             async with self._turns().held(remark) as turn_ends:
+                await self._still_named(remark)
                 gone = await self._gone(message, ready)
                 if gone is not None:
                     return await self._withheld(message, remark, gone)
@@ -221,6 +222,17 @@ class PlacingActivities:
             price=ready.plan.price,
             attempt_used=True,
         )
+
+    async def _still_named(self, remark: str) -> None:
+        """A Redis that lost its memory after the permit would not name this one to a pause.
+
+        Lost after this look, the claim names it: a pause reads those, too.
+
+        Raises:
+            SourceUnavailable: it has lost it, or cannot be asked.
+        """
+        if not await self._flags.is_in_flight(remark):
+            raise SourceUnavailable("Redis", f"placing {remark}", "its permit was forgotten")
 
     async def _gone(self, message: PlaceOrderInput, ready: Ready) -> PlaceOrderResult | None:
         """Why the request may not be traded any more; None also when it was read just now."""
