@@ -15,7 +15,7 @@ from models.order import OrderStatus, Reason
 from tests.e2e.desk import ONE_SHARE, Desk, brief, opened, options
 from tests.e2e.pauses import Pausing, inside, troubles, unnamed
 
-_ALREADY_WAITING = 20
+_ALREADY_WAITING = 4
 # Only the placing process may stand still: whoever answers for control must not.
 _ROLES = {"worker": ("orders",), "placer": ("broker",), "watcher": ("watch",)}
 # Time between permit and send, in which that process is stopped.
