@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from models.records import HoldRow, Placement
 
 RENEW_SECONDS = 0.5
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.4
 """A pause waits so long for what is in flight; with all around it, it takes a second at most."""
 _DRAIN_STEPS = 20
 _ASK_SECONDS = 0.3

@@ -225,6 +225,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         SourceReport(),
         ChainProgress(),
         settings.chain.stall_seconds,
+        parts.peg(clients),
     )
     market = BrokerWatchActivities(
         broker,

@@ -24,7 +24,7 @@ from tests.e2e.desk import ONE_SHARE, Desk
 _A_MOMENT = 0.15
 _STREAM = 1
 """Deposits that arrive between two pauses; what is held meanwhile goes on with each resume."""
-_FROZEN_SECONDS = 0.4
+_THAWED_SECONDS, _SENT_SECONDS = 0.3, 3.0
 
 
 class Trouble(StrEnum):
@@ -82,8 +82,7 @@ class Pausing:
             if self._frozen:
                 self._placer.thaw()
                 self._frozen = False
-                # What it had in hand goes out now, if ever: inside the pause.
-                await asyncio.sleep(_FROZEN_SECONDS)
+                await self._until_sent()
         await self._a_moment()
         await self._look_inside()
         await self.desk.play.resume()
@@ -122,6 +121,13 @@ class Pausing:
                 self._frozen = True
                 return
             await asyncio.sleep(0)
+
+    async def _until_sent(self) -> None:
+        """What the thawed process had in hand goes out now, if ever: inside the pause."""
+        until = time.monotonic() + _SENT_SECONDS
+        await asyncio.sleep(_THAWED_SECONDS)
+        while time.monotonic() < until and await self.flags.in_flight():
+            await asyncio.sleep(0.02)
 
     async def _restart_redis(self, *, restored: bool = False) -> None:
         server = self.desk.stack.redis.process
