@@ -30,6 +30,7 @@ _HELD: dict[str, Any] = {
 _BODY_EXAMPLES: dict[str, Any] = {
     "everything": {"value": {"reason": "exchange maintenance", "who": "ada"}},
     "one symbol": {"value": {"reason": "stock split", "who": "ada", "symbol": "AAPL"}},
+    "and cancel": {"value": {"reason": "wrong price", "who": "ada", "cancel_working": True}},
     "buying only": {"value": {"reason": "float is low", "who": "ada", "side": "BUY"}},
 }
 
@@ -46,11 +47,20 @@ class ControlBody(BaseModel):
     who: str = Field("", max_length=60)
     side: Side | None = None
     symbol: str = Field("", max_length=24, pattern=r"^[A-Za-z0-9.\-]*$")
+    cancel_working: bool = Field(
+        False, description="pause only: also cancel at the broker what works inside the scope"
+    )
 
     def command(self, caller: Caller) -> HoldCommand:
         """The command to the control workflow."""
         who = caller.name if caller.named else self.who or "api"
-        return HoldCommand(reason=self.reason, who=who, side=self.side, symbol=self.symbol.upper())
+        return HoldCommand(
+            reason=self.reason,
+            who=who,
+            side=self.side,
+            symbol=self.symbol.upper(),
+            cancel_working=self.cancel_working,
+        )
 
 
 class PauseStatus(BaseModel):
@@ -89,11 +99,12 @@ class ControlAnswer(PauseStatus):
     """What a pause or resume achieved. After a confirmed pause no placement begins.
 
     in_flight: placements that began before it and whose end is not known yet. woken: held orders
-    that are being woken.
+    that are being woken. cancelling: working orders that are being cancelled at the broker.
     """
 
     confirmed: bool = True
     woken: int = 0
+    cancelling: int = 0
 
 
 def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
@@ -195,6 +206,7 @@ async def _answered(
         halted=halted,
         in_flight=result.in_flight,
         woken=result.woken,
+        cancelling=result.cancelling,
         note="; ".join(part for part in (result.note, note) if part),
     )
 

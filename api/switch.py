@@ -215,13 +215,14 @@ class TradingSwitch:
         return str(cause) or type(cause).__name__
 
 
-def _told(command: HoldCommand) -> Mapping[str, str]:
+def _told(command: HoldCommand) -> Mapping[str, str | bool]:
     """What goes into the history: the fields a person would write."""
     fields = {
         "reason": command.reason,
         "who": command.who,
         "side": command.side.value if command.side else "",
         "symbol": command.symbol,
+        "cancel_working": command.cancel_working,
     }
     return {name: value for name, value in fields.items() if value}
 

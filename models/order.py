@@ -101,6 +101,7 @@ class Reason(StrEnum):
     OPERATOR = "OPERATOR"
     SPLIT = "SPLIT"
     NO_SESSION = "NO_SESSION"
+    PAUSED = "PAUSED"
 
 
 REFUND_CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(Reason)}

@@ -70,6 +70,7 @@ def _manual(fields: Mapping[str, Any], reason: str, side: Side | None, symbol: s
         who=_text(fields.get("who"), _NAME_LENGTH),
         side=side,
         symbol=symbol,
+        cancel_working=fields.get("cancel_working") is True,
     )
 
 
@@ -83,7 +84,7 @@ def _fields(args: Sequence[Any]) -> Mapping[str, Any]:
 def _scope(fields: Mapping[str, Any]) -> tuple[Side | None, str, bool]:
     """(side, symbol, whether it was understood); absent, null and empty mean all."""
     side, symbol = fields.get("side") or "", fields.get("symbol") or ""
-    known = set(fields) <= {"reason", "who", "side", "symbol", "key", "kind"}
+    known = set(fields) <= {"reason", "who", "side", "symbol", "key", "kind", "cancel_working"}
     if not (known and isinstance(side, str) and isinstance(symbol, str)):
         return None, "", False
     if (side and side.upper() not in Side.__members__) or len(symbol) > _SYMBOL_LENGTH:

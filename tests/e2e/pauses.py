@@ -20,6 +20,7 @@ from models.control import InFlight
 from models.errors import SourceUnavailable
 from simulators.opend.control import VenuePlacement
 from tests.e2e.desk import ONE_SHARE, Desk
+from tests.waiting import eventually
 
 _A_MOMENT = 0.15
 _STREAM = 1
@@ -124,10 +125,13 @@ class Pausing:
 
     async def _until_sent(self) -> None:
         """What the thawed process had in hand goes out now, if ever: inside the pause."""
-        until = time.monotonic() + _SENT_SECONDS
         await asyncio.sleep(_THAWED_SECONDS)
-        while time.monotonic() < until and await self.flags.in_flight():
-            await asyncio.sleep(0.02)
+
+        async def sent() -> bool:
+            return not await self.flags.in_flight()
+
+        with suppress(AssertionError):  # unknown: it is named, and looked for
+            await eventually(sent, timeout=_SENT_SECONDS)
 
     async def _restart_redis(self, *, restored: bool = False) -> None:
         server = self.desk.stack.redis.process

@@ -21,9 +21,11 @@ from temporalio.worker import (
 )
 
 from activities.control import ControlActivities
+from activities.recalling import RecallActivities
 from api.switch import TradingSwitch
 from bronco.settings import Settings
 from clients.flags import Flags
+from clients.gateway import WorkflowGateway
 from clients.store import Store
 from models.control import ControlState, Permit, Refusal
 from models.order import Order, Stage
@@ -124,6 +126,7 @@ class ControlRig:
                 activities.apply_control,
                 activities.record_control,
                 activities.wake_held,
+                RecallActivities(self.store, WorkflowGateway(self.client, "")).recall_working,
             ],
             workflow_runner=sandbox(),
             interceptors=[self._busy],
