@@ -206,8 +206,16 @@ class ControlRig:
         )
         return handle
 
-    async def order(self, **changes: Any) -> Order:
-        """A row as `admit` writes it, HELD."""
+    async def working_order(self) -> WorkflowHandle[Any, str]:
+        """A row that is PLACED, and a workflow that takes signals."""
+        order = await self.order(Stage.PLACED)
+        handle: WorkflowHandle[Any, str] = await self.client.start_workflow(
+            SleepingOrder.run, id=order.workflow_id, task_queue=_SLEEPERS
+        )
+        return handle
+
+    async def order(self, stage: Stage = Stage.HELD, **changes: Any) -> Order:
+        """A row as `admit` writes it, at this stage."""
         request = new_request_id()
         terms = vault_request(**{"request_id": request, **changes})
         now = datetime.now(UTC)
@@ -223,7 +231,7 @@ class ControlRig:
             VAULT,
             request,
             admitted.version,
-            {"stage": Stage.HELD, "waiting_for": "trading is paused"},
+            {"stage": stage, "waiting_for": "trading is paused"},
             now=now,
         )
         return await self.store.orders.get(CHAIN, VAULT, request)
