@@ -11,6 +11,7 @@ from clients.store.findings import Findings
 from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
+from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
@@ -42,6 +43,7 @@ class Store:
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.request_keys = RequestKeys(self._database)
 
     @property
     def statements(self) -> int:
