@@ -46,6 +46,9 @@ ACCESS: Mapping[str, Need] = {
     "POST /orders/{key}/approvals": Need.APPROVING,
     "POST /control/pause": Need.OPERATING,
     "POST /control/resume": Need.OPERATING,
+    "GET /status/drain": Need.NOTHING,
+    "POST /control/drain": Need.OPERATING,
+    "POST /control/drain/end": Need.OPERATING,
     "GET /api-keys": Need.ADMINISTERING,
     "POST /api-keys/{key_id}/revoke": Need.ADMINISTERING,
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import api_keys, approvals, control, health, metrics, openapi, orders
+from api import api_keys, approvals, control, draining, health, metrics, openapi, orders
 from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
@@ -40,6 +40,7 @@ def create_app(
     switch = TradingSwitch(temporal_client, flags)
     _guard(app, settings, store, flags, blot)
     app.include_router(control.routes(switch, flags))
+    app.include_router(draining.routes(switch, flags, store))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))

@@ -126,27 +126,27 @@ def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
 
     @router.post("/control/pause", responses=answers)
     async def pause(
-        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+        caller: Asking, response: Response, body: _Body = None, key: IdempotencyKey = ""
     ) -> ControlAnswer:
         """Hold trading. When this has answered, no placement begins; those in flight are named."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.pause(command, _update_id(caller, command, key))
-        return await _answered(answer, switch, flags, response)
+        answer = await switch.pause(command, update_id(caller, command, key))
+        return await answered(answer, switch, flags, response)
 
     @router.post("/control/resume", responses=answers)
     async def resume(
-        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+        caller: Asking, response: Response, body: _Body = None, key: IdempotencyKey = ""
     ) -> ControlAnswer:
         """Lift the manual hold of the same scope; other holds stay. Held orders are woken."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.resume(command, _update_id(caller, command, key))
-        return await _answered(answer, switch, flags, response)
+        answer = await switch.resume(command, update_id(caller, command, key))
+        return await answered(answer, switch, flags, response)
 
     return router
 
 
 _Body = Annotated[ControlBody | None, Body(openapi_examples=_BODY_EXAMPLES)]
-_Key = Annotated[
+IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
@@ -184,9 +184,10 @@ async def read_status(switch: TradingSwitch, flags: "Flags") -> PauseStatus:
     )
 
 
-async def _answered(
+async def answered(
     answer: SwitchAnswer, switch: TradingSwitch, flags: "Flags", response: Response
 ) -> ControlAnswer:
+    """What a change came to, as the API says it; 202 where nobody has answered yet."""
     if answer.result is None:
         response.status_code = HTTPStatus.ACCEPTED
         return ControlAnswer(
@@ -211,7 +212,7 @@ async def _answered(
     )
 
 
-def _update_id(caller: Caller, command: HoldCommand, key: str) -> str:
+def update_id(caller: Caller, command: HoldCommand, key: str) -> str:
     """One id for the same key, caller and body; whatever differs is another request."""
     if len(key) > 200 or not key.isprintable():
         raise InvalidInput("Idempotency-Key", key[:40], "send at most 200 printable characters")

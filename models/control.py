@@ -10,11 +10,12 @@ from models.requests import Side
 
 
 class HoldKind(StrEnum):
-    """Who may lift it: a person, or the breaker that measured its condition clear."""
+    """Who may lift it: a person, the breaker that measured it clear, the end of a drain."""
 
     MANUAL = "MANUAL"
     BREAKER = "BREAKER"
     HOUSE = "HOUSE"
+    DRAIN = "DRAIN"
 
 
 class FailureLimit(NamedTuple):
@@ -52,6 +53,10 @@ LEASE_SECONDS = 2.0
 
 MANUAL_HOLD = "manual"
 """Key of the hold that `pause` with no scope sets and `resume` lifts."""
+
+
+DRAIN_HOLD = "drain"
+"""Key of the hold under which what was begun ends and nothing new is placed."""
 
 
 class ControlState(BaseModel):

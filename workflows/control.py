@@ -24,7 +24,7 @@ from models.control import (
 )
 from models.messages import WakeHeldInput
 from models.requests import QUEUE_WATCH
-from workflows.control_input import hold_command, pause_command, resume_command
+from workflows.control_input import drain_command, hold_command, pause_command, resume_command
 from workflows.holds import Holds, hold_of, recall_of
 from workflows.policies import APPLY, ASK, LEASE, WAKE
 
@@ -76,6 +76,16 @@ class TradingControlWorkflow:
         else:
             workflow.logger.warning("resume_not_understood", extra={"input": repr(args)[:200]})
 
+    @workflow.signal(name="drain", description="place nothing new; what was placed goes on")
+    def drain_signal(self, *args: Any) -> None:
+        """Begin a drain."""
+        self._take(ControlOrder(command=drain_command(args), lift=False))
+
+    @workflow.signal(name="end_drain", description="end the drain; other holds stay")
+    def end_drain_signal(self, *args: Any) -> None:
+        """End a drain."""
+        self._take(ControlOrder(command=drain_command(args), lift=True))
+
     @workflow.signal(name="set_hold", description="a breaker or the house holds trading back")
     def set_hold(self, *args: Any) -> None:
         """Set the hold a program asks for."""
@@ -119,6 +129,18 @@ class TradingControlWorkflow:
                 f"resume was not understood: {repr(args)[:200]}", type="InvalidInput"
             )
         self._take(ControlOrder(command=command, lift=True))
+        return await self._answer()
+
+    @workflow.update(name="drain", description="as the signal; returns when no placement begins")
+    async def drain(self, *args: Any) -> PauseResult:
+        """Begin a drain and answer when nothing new is placed."""
+        self.drain_signal(*args)
+        return await self._answer()
+
+    @workflow.update(name="end_drain", description="as the signal; returns when it is known")
+    async def end_drain(self, *args: Any) -> PauseResult:
+        """End a drain and answer when that is known."""
+        self.end_drain_signal(*args)
         return await self._answer()
 
     # --- the run ------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.control import MANUAL_HOLD, HoldCommand, HoldKind
+from models.control import DRAIN_HOLD, MANUAL_HOLD, HoldCommand, HoldKind
 from models.requests import Side
 
 _REASON_LENGTH = 240
 _NAME_LENGTH = 60
 _KEY_LENGTH = 48
 _SYMBOL_LENGTH = 24
+_DRAIN = "drain: "
 """Shorter than the columns that hold them, so that no text can stop a pause."""
 
 
@@ -44,6 +45,18 @@ def resume_command(args: Sequence[Any]) -> HoldCommand | None:
     if not understood:
         return None
     return _manual(fields, _text(fields.get("reason"), _REASON_LENGTH), side, symbol)
+
+
+def drain_command(args: Sequence[Any]) -> HoldCommand:
+    """The hold of a drain, of all trading; whatever is sent, it can be understood."""
+    fields = _fields(args)
+    reason = _text(fields.get("reason"), _REASON_LENGTH - len(_DRAIN))
+    return HoldCommand(
+        key=DRAIN_HOLD,
+        kind=HoldKind.DRAIN,
+        reason=f"{_DRAIN}{reason or 'new orders wait until it ends'}",
+        who=_text(fields.get("who"), _NAME_LENGTH),
+    )
 
 
 def hold_command(args: Sequence[Any]) -> HoldCommand | None:

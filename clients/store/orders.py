@@ -16,10 +16,9 @@ from clients.store.inserts import write_audit
 from models.columns import naive_utc
 from models.drafts import Admission, AuditDraft, OrderCounts, OrderFilter, Page
 from models.errors import Conflict, InvalidInput, NotFound
-from models.order import TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
+from models.order import AT_BROKER, TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
 from models.requests import Side, VaultRequest
 
-AT_BROKER = (Stage.PLACED, Stage.PART_FILLED, Stage.UNKNOWN, Stage.CANCELLING)
 _WAITING = (Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED)
 _STORES_OWN = frozenset(
     {"internal_id", "chain_id", "vault", "request_id", "version", "created_at", "updated_at"}
