@@ -41,9 +41,10 @@ class DrainBody(BaseModel):
 class DrainStatus(BaseModel):
     """How far a drain is.
 
-    placing: being sent to the broker, or nobody knows yet what became of that. working: at the broker. settling: the settlement is on
-    its way. waiting: held until the drain ends. for_others: wait for signatures or for money, which
-    a restart does not disturb. empty: a drain is on, and nothing is placing, working or settling.
+    placing: being sent to the broker, or nobody knows yet what became of that. working: at the
+    broker. settling: the settlement is on its way. waiting: held until the drain ends. for_others:
+    wait for signatures or for money, which a restart does not disturb. empty: a drain is on, and
+    nothing is placing, working or settling.
     """
 
     draining: bool
