@@ -61,7 +61,7 @@ class DrainStatus(BaseModel):
             "examples": [
                 {
                     "draining": True,
-                    "reason": "drain: upgrade",
+                    "reason": "upgrade",
                     "placing": 0,
                     "working": 3,
                     "settling": 1,

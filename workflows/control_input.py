@@ -17,7 +17,6 @@ _REASON_LENGTH = 240
 _NAME_LENGTH = 60
 _KEY_LENGTH = 48
 _SYMBOL_LENGTH = 24
-_DRAIN = "drain: "
 """Shorter than the columns that hold them, so that no text can stop a pause."""
 
 
@@ -50,11 +49,11 @@ def resume_command(args: Sequence[Any]) -> HoldCommand | None:
 def drain_command(args: Sequence[Any]) -> HoldCommand:
     """The hold of a drain, of all trading; whatever is sent, it can be understood."""
     fields = _fields(args)
-    reason = _text(fields.get("reason"), _REASON_LENGTH - len(_DRAIN))
+    reason = _text(fields.get("reason"), _REASON_LENGTH)
     return HoldCommand(
         key=DRAIN_HOLD,
         kind=HoldKind.DRAIN,
-        reason=f"{_DRAIN}{reason or 'new orders wait until it ends'}",
+        reason=reason or "new orders wait until it ends",
         who=_text(fields.get("who"), _NAME_LENGTH),
     )
 
