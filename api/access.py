@@ -76,6 +76,8 @@ ACCESS: Mapping[str, Need] = {
     "POST /dashboard/dev/market": Need.OPERATING,
     "POST /dashboard/control/pause": Need.OPERATING,
     "POST /dashboard/control/resume": Need.OPERATING,
+    "POST /dashboard/control/drain": Need.OPERATING,
+    "POST /dashboard/control/drain/end": Need.OPERATING,
 }
 """Method and path of every route, and what it needs; HEAD is as GET."""
 

@@ -48,6 +48,7 @@ _CHARTS = 4
 _BREAKERS: tuple[tuple[str, str], ...] = (
     ("chain-stalled", "New blocks of the chain"),
     ("broker-silent", "The broker's book is read"),
+    ("peg-lost", "USDT is worth a dollar"),
     ("order-failures", "Orders that fail"),
     ("mismatch:", "Positions, supply and the vault's books"),
 )
@@ -222,7 +223,7 @@ def _chart(symbol: str, prices: "list[PriceSeen]", fills: "list[FillSeen]") -> A
 def _breakers(holds: tuple[Hold, ...] | None) -> list[Breaker]:
     if holds is None:
         return [Breaker(name, None) for _, name in _BREAKERS]
-    kinds = [hold for hold in holds if hold.kind is not HoldKind.MANUAL]
+    kinds = [hold for hold in holds if hold.kind in (HoldKind.BREAKER, HoldKind.HOUSE)]
     found = [
         Breaker(name, [hold for hold in kinds if hold.key.startswith(key)])
         for key, name in _BREAKERS
