@@ -1,120 +1,215 @@
-"""Every Prometheus metric of ours, named once. Labels are few and bounded: never an id."""
+"""Every Prometheus metric of ours, named once. Labels are few and bounded: never an id.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+Each process tells what it knows. A gauge without labels is not there until it was told something,
+so that no process that knows nothing reads as "fine"; rules take max() or min() over processes.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
-HTTP_REQUESTS = Counter(
-    "bronco_http_requests_total",
-    "Requests the API answered, by route template.",
-    ("method", "route", "status"),
-    registry=REGISTRY,
+
+class Told(Gauge):
+    """A gauge that is absent until somebody sets it, and again once it is forgotten."""
+
+    _told = False
+
+    def set(self, value: float) -> None:
+        """Take the value."""
+        super().set(value)
+        self._told = True
+
+    def forget(self) -> None:
+        """Nobody knows any more: absent is better than old."""
+        self._told = False
+
+    def collect(self) -> Iterable[Metric]:
+        """The sample, if there is one."""
+        return super().collect() if self._told else []
+
+
+def _told(name: str, meaning: str) -> Told:
+    return Told(f"bronco_{name}", meaning, registry=REGISTRY)
+
+
+def _by(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(f"bronco_{name}", meaning, labels, registry=REGISTRY)
+
+
+def _count(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"bronco_{name}_total", meaning, labels, registry=REGISTRY)
+
+
+def _times(name: str, meaning: str, *labels: str) -> Histogram:
+    return Histogram(f"bronco_{name}", meaning, labels, buckets=_SECONDS, registry=REGISTRY)
+
+
+# --- the API, and what it reads from the store, Redis and Temporal when it is asked
+
+HTTP_REQUESTS = _count(
+    "http_requests", "Requests the API answered, by route template.", "method", "route", "status"
 )
-HTTP_SECONDS = Histogram(
-    "bronco_http_request_seconds",
-    "Time the API took to answer.",
-    ("method", "route"),
-    buckets=_SECONDS,
-    registry=REGISTRY,
+HTTP_SECONDS = _times("http_request_seconds", "Time the API took to answer.", "method", "route")
+ORDERS_BY_STATUS = _by("orders", "Orders in the store, by status.", "status")
+ORDERS_BY_STAGE = _by("orders_stage", "Orders in the store, by stage.", "stage")
+ORDERS_FAILED = _by(
+    "orders_failed", "Orders in the store that ended FAILED, by reason.", "reason"
 )
-ACTIVITY_SECONDS = Histogram(
-    "bronco_activity_seconds",
-    "Time one attempt of an activity took; outcome is ok, retryable, unknown, final or error.",
-    ("activity", "outcome"),
-    buckets=_SECONDS,
-    registry=REGISTRY,
+ORDERS_OLDEST = _by(
+    "orders_oldest_seconds",
+    "Age of the oldest order that has not ended, by the stage it is in; 0 = none.",
+    "stage",
 )
-ORDERS_BY_STATUS = Gauge(
-    "bronco_orders", "Orders in the store, by status.", ("status",), registry=REGISTRY
+UNKNOWN_OLDEST = _told(
+    "unknown_oldest_seconds",
+    "Since when the oldest placement is claimed of which nobody knows what came of it; 0 = none.",
 )
-ORDERS_BY_STAGE = Gauge(
-    "bronco_orders_stage", "Orders in the store, by stage.", ("stage",), registry=REGISTRY
+ITEMS_BY_STATE = _by("settlement_items", "Settlement items, by kind and state.", "kind", "state")
+ITEMS_OLDEST = _by(
+    "settlement_oldest_seconds",
+    "Age of the oldest settlement item, by kind and state; 0 = none.",
+    "kind",
+    "state",
 )
-ITEMS_BY_STATE = Gauge(
-    "bronco_settlement_items", "Settlement items, by state.", ("state",), registry=REGISTRY
+BOOK_READ_AT = _told(
+    "broker_book_read_timestamp_seconds", "When the last complete read of the broker's book ended."
 )
-PAUSED = Gauge(
-    "bronco_paused", "1 while a hold covers all trading, or nobody can say.", registry=REGISTRY
+HOUSE_POSITIONS = _told("house_positions", "House positions that nobody has decided about.")
+AUDIT_UNSEALED = _told(
+    "audit_unsealed_entries", "Entries of the audit log that have no place in its chain yet."
 )
-HOLDS = Gauge("bronco_holds", "Holds that are set, by kind.", ("kind",), registry=REGISTRY)
-HALTED = Gauge("bronco_halted", "1 while the break-glass halt is set.", registry=REGISTRY)
-IN_FLIGHT = Gauge(
-    "bronco_placements_in_flight", "Placements that began and have not ended.", registry=REGISTRY
-)
-SOURCE_UP = Gauge(
-    "bronco_source_up", "1 while this source answers.", ("source",), registry=REGISTRY
-)
-ENDPOINT_TRUSTED = Gauge(
-    "bronco_chain_endpoint_trusted",
+PAUSED = _told("paused", "1 while a hold covers all trading, or nobody can say.")
+HOLDS = _by("holds", "Holds that are set, by kind.", "kind")
+HOLD_OLDEST = _by("hold_oldest_seconds", "Age of the oldest hold, by kind; 0 = none.", "kind")
+HALTED = _told("halted", "1 while the break-glass halt is set.")
+IN_FLIGHT = _told("placements_in_flight", "Placements that began and have not ended.")
+SOURCE_UP = _by("source_up", "1 while this source answers.", "source")
+ENDPOINT_TRUSTED = _by(
+    "chain_endpoint_trusted",
     "1 while the watcher trusts this endpoint, 0 while it is set aside, by reason.",
-    ("endpoint", "reason"),
-    registry=REGISTRY,
+    "endpoint",
+    "reason",
 )
-BROKER_ENDPOINT_UP = Gauge(
-    "bronco_broker_endpoint_up",
-    "1 while this OpenD answers and is logged in; of the one in use, while all links to it are up.",
-    ("endpoint",),
-    registry=REGISTRY,
+ENDPOINT_LAG = _by(
+    "chain_endpoint_lag_blocks", "Blocks that an endpoint is behind the foremost one.", "endpoint"
 )
-BROKER_ENDPOINT_USED = Gauge(
-    "bronco_broker_endpoint_in_use",
-    "1 for the OpenD that this process trades through.",
-    ("endpoint",),
-    registry=REGISTRY,
+
+# --- every worker
+
+ACTIVITY_SECONDS = _times(
+    "activity_seconds",
+    "Time one attempt of an activity took; outcome is ok, retryable, unknown, final or error.",
+    "activity",
+    "outcome",
 )
-CHAIN_BACKLOG = Gauge(
-    "bronco_chain_backlog",
-    "Requests in the vault that the watcher has not looked at yet.",
-    registry=REGISTRY,
+MEASURED_AT = _by(
+    "measured_timestamp_seconds",
+    "When a worker last measured this; what could not be measured is absent.",
+    "what",
 )
-CHAIN_STARTED = Gauge(
-    "bronco_chain_started",
-    "Workflows asked for since this watcher began.",
-    registry=REGISTRY,
+CLOCK_SKEW = _by(
+    "clock_skew_seconds",
+    "How far the clock of a source is ahead of this machine's; of the chain, see its head's age.",
+    "source",
 )
-CHAIN_HEAD = Gauge(
-    "bronco_chain_head_block", "Newest block that two endpoints agree on.", registry=REGISTRY
+
+# --- role watch
+
+CHAIN_BACKLOG = _told(
+    "chain_backlog", "Requests in the vault that the watcher has not looked at yet."
 )
-CHAIN_STALLED = Gauge(
-    "bronco_chain_stalled_seconds", "Since when that block has not moved.", registry=REGISTRY
+CHAIN_STARTED = _told("chain_started", "Workflows asked for since this watcher began.")
+CHAIN_HEAD = _told("chain_head_block", "Newest block that two endpoints agree on.")
+CHAIN_HEAD_AT = _told(
+    "chain_head_timestamp_seconds", "Time of that block by the chain's own clock."
 )
-FINDINGS = Gauge(
-    "bronco_findings",
-    "Mismatches that two consecutive reconcile runs saw and that still stand, by kind.",
-    ("kind",),
-    registry=REGISTRY,
+CHAIN_STALLED = _told("chain_stalled_seconds", "Since when that block has not moved.")
+FEED_UPDATED_AT = _by(
+    "feed_updated_timestamp_seconds", "Time of the newest answer of a price feed.", "symbol"
 )
-RECONCILE_ALARMS = Counter(
-    "bronco_reconcile_alarms_total",
-    "Findings that somebody has to look at, counted once each, by kind.",
-    ("kind",),
-    registry=REGISTRY,
+FEED_HEARTBEAT = _by(
+    "feed_heartbeat_seconds", "Oldest answer of that feed that counts.", "symbol"
 )
-SETTLEMENT_ALARMS = Counter(
-    "bronco_settlement_alarms_total",
-    "What stood in the way of a settlement, counted each time it did, by kind.",
-    ("kind",),
-    registry=REGISTRY,
+AUDIT_BROKEN = _told(
+    "audit_broken", "1 while the audit log is not what its last signed head says it was."
 )
-RECONCILED_AT = Gauge(
-    "bronco_reconciled_timestamp_seconds",
-    "When the last reconcile run ended; alarm when that is 3 minutes ago.",
-    registry=REGISTRY,
-)
-AUDIT_BROKEN = Gauge(
-    "bronco_audit_broken",
-    "1 while the audit log is not what its last signed head says it was.",
-    registry=REGISTRY,
-)
-AUDIT_CHECKED_AT = Gauge(
-    "bronco_audit_checked_timestamp_seconds",
+AUDIT_CHECKED_AT = _told(
+    "audit_checked_timestamp_seconds",
     "When the audit log was last found whole and signed for; alarm when that is 5 minutes ago.",
-    registry=REGISTRY,
 )
-SIGNATURES = Counter(
-    "bronco_signatures_total",
+
+# --- role broker
+
+BROKER_ENDPOINT_UP = _by(
+    "broker_endpoint_up",
+    "1 while this OpenD answers and is logged in; of the one in use, while all links to it are up.",
+    "endpoint",
+)
+BROKER_ENDPOINT_USED = _by(
+    "broker_endpoint_in_use", "1 for the OpenD that this process trades through.", "endpoint"
+)
+QUOTED_AT = _by(
+    "quote_timestamp_seconds", "When this process last had a quote of the broker.", "symbol"
+)
+WINDOW_USED = _by(
+    "broker_window_used", "Calls of the account that its window holds just now.", "call"
+)
+WINDOW_LIMIT = _by("broker_window_limit", "Calls that the window holds at most.", "call")
+LINE_ORDERS = _by("line_orders", "Orders that wait in line for a call of the window.", "side")
+FINDINGS = _by(
+    "findings",
+    "Mismatches that two consecutive reconcile runs saw and that still stand, by kind.",
+    "kind",
+)
+RECONCILE_ALARMS = _count(
+    "reconcile_alarms",
+    "Findings that somebody has to look at, counted once each, by kind.",
+    "kind",
+)
+RECONCILED_AT = _told(
+    "reconciled_timestamp_seconds",
+    "When the last reconcile run ended; alarm when that is 3 minutes ago.",
+)
+
+# --- role orders
+
+SETTLEMENT_ALARMS = _count(
+    "settlement_alarms",
+    "What stood in the way of a settlement, counted each time it did, by kind.",
+    "kind",
+)
+SETTLER_GAS = _told("settler_gas_wei", "Ether of the settling address.")
+SETTLER_GAS_LOW = _told(
+    "settler_gas_low_wei", "Ether below which nothing is placed: BRONCO_CHAIN_MIN_SETTLER_GAS_WEI."
+)
+SETTLER_NONCE = _told("settler_nonce", "Transactions of the settling address that are in a block.")
+SETTLER_PENDING = _told(
+    "settler_pending_transactions",
+    "Transactions of the settling address that a mempool could mine next; 0 while items are SENT "
+    "is a gap in the nonces, or nothing was taken.",
+)
+SIGNER_UP = _told("signer_up", "1 while the signer answers and signs for our address.")
+SIGNER_HOUR_USED = _by(
+    "signer_hour_used_ratio", "Part of what the signer signs in an hour that is used up.", "limit"
+)
+
+# --- the signer
+
+SIGNATURES = _count(
+    "signatures",
     "Transactions the signer was asked to sign; outcome is signed or refused.",
-    ("outcome",),
-    registry=REGISTRY,
+    "outcome",
 )

@@ -11,6 +11,7 @@ from clients.store.findings import Findings
 from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
+from clients.store.levels import LevelReader
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
@@ -41,6 +42,7 @@ class Store:
         self.findings = Findings(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
+        self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
 
     @property
