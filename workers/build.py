@@ -1,10 +1,9 @@
-"""Clients become activities, activities become workers: the only place where they meet."""
+"""Clients become activities, activities become workers: with parts.py the only place they meet."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -14,36 +13,24 @@ from temporalio.worker import Worker
 
 from activities.approving import ApprovalActivities
 from activities.auditing import AuditActivities
-from activities.backing import Supplies
 from activities.broker import BrokerActivities
 from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
-from activities.confirming import Confirming
 from activities.control import ControlActivities
-from activities.fees import FeeLimits
-from activities.finality import Finality
-from activities.flattening import FlattenActivities, HousePlacing
-from activities.guards import GuardLimits, Guards
-from activities.house import HouseActivities
-from activities.house_guards import HouseGuards
+from activities.flattening import FlattenActivities
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
-from activities.reconcile import ReconcileActivities
-from activities.reconcile_view import ReconcileReader
 from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
-from activities.splitting import Splitting
 from activities.sweep import SweepActivities
-from bronco.trading import BrokerSettings, ChainSettings
+from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
-from clients.calendar import TradingCalendar
 from clients.head_file import HeadFile
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
-from clients.monitor import MonitorReader
-from clients.sender import ONE_ITEM_GAS, gas_limit_for
+from clients.sender import gas_limit_for
 from clients.vault import settle_calldata, terms_of
 from models.requests import (
     QUEUE_AUDIT,
@@ -54,9 +41,10 @@ from models.requests import (
     QUEUE_WATCH,
     batch_prefix,
 )
+from workers import parts
 from workers.clients import Clients
 from workers.interceptors import MetricsInterceptor
-from workers.reports import AuditReport, ChainProgress, ReconcileLog, SourceReport, settlement_alarm
+from workers.reports import AuditReport, ChainProgress, SourceReport, settlement_alarm
 from workers.runner import sandbox
 from workflows.audit import AuditHeadWorkflow
 from workflows.broker_watch import BrokerWatchWorkflow
@@ -79,7 +67,6 @@ WORKFLOWS: tuple[type, ...] = (
     HouseWorkflow,
     AuditHeadWorkflow,
 )
-_RECONCILE_WINDOW = timedelta(days=2)
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
 _STICKY = timedelta(seconds=1)
 _CACHED_WORKFLOWS = 3_000
@@ -126,8 +113,8 @@ def _orders(clients: Clients) -> Worker:
         clients.gateway,
         settings.chain.asset_book,
         policy=settings.orders.policy,
-        confirming=_confirming(clients),
-        splitting=_splitting(clients),
+        confirming=parts.confirming(clients),
+        splitting=parts.splitting(clients),
     )
     approvals = ApprovalActivities(
         clients.vault,
@@ -145,14 +132,14 @@ def _orders(clients: Clients) -> Worker:
         clients.signer,
         clients.gateway,
         codec=codec,
-        limits=_fees(clients),
+        limits=parts.fees(clients),
         alarm=settlement_alarm,
     )
     sweep = SweepActivities(
         clients.vault,
         clients.store,
         books,
-        finality=_finality(clients),
+        finality=parts.finality(clients),
         batch_prefix=batch_prefix(clients.settlement_id),
     )
     return _worker(
@@ -189,9 +176,9 @@ def _holds(clients: Clients) -> Worker:
 def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     orders, windows = clients.settings.orders, clients.settings.broker
     fence = timedelta(seconds=orders.unknown_fence_seconds)
-    answer = _answer(windows)
+    answer = parts.answer_time(windows)
     placing = PlacingActivities(
-        guards(clients, broker),
+        parts.guards(clients, broker),
         broker,
         clients.store,
         clients.flags,
@@ -206,7 +193,7 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
     cancelling = BrokerActivities(
         broker, clients.store, clients.flags, windows.change_window, answer=answer
     )
-    flattening = house_placing(clients, broker)
+    flattening = parts.house_placing(clients, broker)
     return [
         _worker(
             clients,
@@ -220,78 +207,12 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
             [
                 *_of(resolving),
                 *_of(cancelling),
-                *_of(_reconcile(clients, broker)),
-                *_of(_house(clients, broker)),
+                *_of(parts.reconcile(clients, broker)),
+                *_of(parts.house(clients, broker)),
                 *_of(FlattenActivities(clients.store, clients.gateway)),
             ],
         ),
     ]
-
-
-def _answer(broker: BrokerSettings) -> timedelta:
-    """One answer at the longest: what the client adds to its bound, and Redis."""
-    return timedelta(seconds=broker.call_timeout_seconds + 5)
-
-
-def house_placing(clients: Clients, broker: BrokerClient) -> HousePlacing:
-    """Where the house's own orders are sent from."""
-    settings = clients.settings
-    own = HouseGuards(
-        clients.vault,
-        clients.oracle,
-        broker,
-        clients.store,
-        settings.chain.asset_book,
-        guard_limits(clients),
-        clients.splits,
-        _calendar(clients),
-        two_persons_above=Decimal(settings.house.two_persons_above_usd),
-    )
-    return HousePlacing(
-        own,
-        broker,
-        clients.store,
-        clients.flags,
-        place_window=settings.broker.place_window,
-        send_window=timedelta(seconds=settings.orders.send_window_seconds),
-        line_per_owner=settings.orders.line_per_owner,
-        fence=timedelta(seconds=settings.orders.unknown_fence_seconds),
-        answer=_answer(settings.broker),
-    )
-
-
-def _house(clients: Clients, broker: BrokerClient) -> HouseActivities:
-    limit = Decimal(clients.settings.house.two_persons_above_usd)
-    reader = _reader(clients, broker)
-    return HouseActivities(reader, clients.store, clients.gateway, two_persons_above=limit)
-
-
-def _reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
-    assets = clients.settings.chain.asset_book
-    reader = _reader(clients, broker)
-    return ReconcileActivities(
-        reader,
-        clients.store,
-        clients.gateway,
-        assets,
-        ReconcileLog(),
-        failures=clients.settings.orders.failures,
-    )
-
-
-def _reader(clients: Clients, broker: BrokerClient) -> ReconcileReader:
-    return ReconcileReader(
-        clients.vault,
-        clients.shares,
-        clients.store,
-        broker,
-        clients.gateway,
-        clients.settings.chain.asset_book,
-        finality=_finality(clients),
-        window=_RECONCILE_WINDOW,
-        splitting=_splitting(clients),
-        supplies=_supplies(clients),
-    )
 
 
 def _watch(clients: Clients, broker: BrokerClient) -> Worker:
@@ -332,75 +253,8 @@ def _audit(clients: Clients) -> Worker:
     return _worker(clients, QUEUE_AUDIT, _of(activities))
 
 
-def guards(clients: Clients, broker: BrokerClient) -> Guards:
-    """Everything that is asked before an order is sent."""
-    return Guards(
-        clients.vault,
-        clients.oracle,
-        broker,
-        clients.store,
-        clients.settings.chain.asset_book,
-        guard_limits(clients),
-        clients.sender,
-        _confirming(clients),
-        clients.splits,
-        calendar=_calendar(clients),
-    )
-
-
-def _calendar(clients: Clients) -> TradingCalendar:
-    return TradingCalendar(asset.exchange for asset in clients.settings.chain.assets)
-
-
-def guard_limits(clients: Clients) -> GuardLimits:
-    """What the guards hold prices, feeds and the settler against."""
-    chain, orders = clients.settings.chain, clients.settings.orders
-    signs = clients.settings.limits
-    return GuardLimits(
-        deadline_margin=orders.deadline_margin_seconds,
-        band_bps=orders.reference_band_bps,
-        usdt_band_bps=orders.usdt_band_bps,
-        min_gas_wei=chain.min_settler_gas_wei,
-        settler=clients.signer.address,
-        batch_gas=ONE_ITEM_GAS,
-        fees=_fees(clients),
-        usdt_feed=chain.usdt_feed or "",
-        usdt_heartbeat=chain.usdt_heartbeat_seconds,
-        signed_shares=signs.max_shares,
-        signed_usdt=signs.max_usdt * 10**signs.usdt_decimals,
-        split_margin=orders.split_margin_seconds,
-        spread_bps=orders.spread_bps,
-        open_spread=orders.open_spread_seconds,
-        jump_bps=orders.feed_jump_bps,
-        jump_hold=orders.feed_jump_hold_seconds,
-    )
-
-
-def _splitting(clients: Clients) -> Splitting:
-    margin = clients.settings.orders.split_margin_seconds
-    return Splitting(clients.vault, clients.splits, margin=margin)
-
-
-def _supplies(clients: Clients) -> Supplies:
-    monitor = clients.settings.chain.monitor
-    return Supplies(MonitorReader(clients.vault, monitor) if monitor else None)
-
-
 def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
     return HeadWatch(chain.wake_urls, chain.vault) if chain.wake_urls else Polling()
-
-
-def _fees(clients: Clients) -> FeeLimits:
-    return FeeLimits(max_fee=clients.settings.chain.max_fee_wei)
-
-
-def _finality(clients: Clients) -> Finality:
-    return Finality(clients.vault, clients.settings.chain.finality_blocks)
-
-
-def _confirming(clients: Clients) -> Confirming:
-    policy = clients.settings.chain.confirmation_policy
-    return Confirming(clients.vault, policy, _finality(clients))
 
 
 def _control(clients: Clients) -> ControlActivities:

@@ -1,4 +1,4 @@
-"""The steps: Python packages, the chain's tools, Temporal, its test server, servers and a browser."""
+"""The steps: packages, the chain's tools, Temporal, its test server, servers and a browser."""
 
 from __future__ import annotations
 
