@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from clients.store.levels import Levels
 
 
+_OF_DATABASE = (
+    metrics.ORDERS_BY_STATUS,
+    metrics.ORDERS_BY_STAGE,
+    metrics.ORDERS_FAILED,
+    metrics.ORDERS_OLDEST,
+    metrics.UNKNOWN_OLDEST,
+    metrics.ITEMS_BY_STATE,
+    metrics.ITEMS_OLDEST,
+    metrics.BOOK_READ_AT,
+    metrics.HOUSE_POSITIONS,
+    metrics.AUDIT_UNSEALED,
+)
+_OF_REDIS = (metrics.HALTED, metrics.IN_FLIGHT)
+_OF_TEMPORAL = (metrics.HOLDS, metrics.HOLD_OLDEST)
+
+
 class TradingGauges:
     """Fills the gauges from store, Redis and the control workflow; a silent one is marked down."""
 
@@ -36,17 +52,22 @@ class TradingGauges:
         self._flags = flags
 
     async def refresh(self) -> None:
-        """Ask all three; of the chain's endpoints, what their watcher says."""
-        for source, ask in (
-            ("database", self._orders),
-            ("redis", self._redis),
-            ("temporal", self._holds),
+        """Ask all three; of the chain's endpoints, what their watcher says.
+
+        What a silent one said before is forgotten: an old number reads as if all were well.
+        """
+        for source, ask, told in (
+            ("database", self._orders, _OF_DATABASE),
+            ("redis", self._redis, _OF_REDIS),
+            ("temporal", self._holds, _OF_TEMPORAL),
         ):
             try:
                 await ask()
                 metrics.SOURCE_UP.labels(source).set(1)
             except SourceUnavailable:
                 metrics.SOURCE_UP.labels(source).set(0)
+                for gauge in told:
+                    gauge.clear()
                 if source == "temporal":
                     metrics.PAUSED.set(1)
         await self._endpoints()

@@ -4,6 +4,8 @@ Each process tells what it knows. A gauge without labels is not there until it w
 so that no process that knows nothing reads as "fine"; rules take max() or min() over processes.
 """
 
+import math
+import time
 from collections.abc import Iterable
 
 from prometheus_client import (
@@ -19,30 +21,36 @@ from prometheus_client import (
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
+# The watch of the chain may go on in another process: what this one last saw of it is then no news.
+_WATCHED_SECONDS = 15.0
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Told(Gauge):
-    """A gauge that is absent until somebody sets it, and again once it is forgotten."""
+    """A gauge that is absent until somebody sets it, and again `lasts` seconds after that."""
 
-    _told = False
+    lasts = math.inf
+    _at = -math.inf
 
     def set(self, value: float) -> None:
         """Take the value."""
         super().set(value)
-        self._told = True
+        self._at = time.monotonic()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Nobody knows any more: absent is better than old."""
-        self._told = False
+        self._at = -math.inf
 
     def collect(self) -> Iterable[Metric]:
         """The sample, if there is one."""
-        return super().collect() if self._told else []
+        known = time.monotonic() - self._at <= self.lasts and self._at > -math.inf
+        return super().collect() if known else []
 
 
-def _told(name: str, meaning: str) -> Told:
-    return Told(f"bronco_{name}", meaning, registry=REGISTRY)
+def _told(name: str, meaning: str, lasts: float = math.inf) -> Told:
+    gauge = Told(f"bronco_{name}", meaning, registry=REGISTRY)
+    gauge.lasts = lasts
+    return gauge
 
 
 def _by(name: str, meaning: str, *labels: str) -> Gauge:
@@ -65,9 +73,7 @@ HTTP_REQUESTS = _count(
 HTTP_SECONDS = _times("http_request_seconds", "Time the API took to answer.", "method", "route")
 ORDERS_BY_STATUS = _by("orders", "Orders in the store, by status.", "status")
 ORDERS_BY_STAGE = _by("orders_stage", "Orders in the store, by stage.", "stage")
-ORDERS_FAILED = _by(
-    "orders_failed", "Orders in the store that ended FAILED, by reason.", "reason"
-)
+ORDERS_FAILED = _by("orders_failed", "Orders in the store that ended FAILED, by reason.", "reason")
 ORDERS_OLDEST = _by(
     "orders_oldest_seconds",
     "Age of the oldest order that has not ended, by the stage it is in; 0 = none.",
@@ -129,20 +135,26 @@ CLOCK_SKEW = _by(
 # --- role watch
 
 CHAIN_BACKLOG = _told(
-    "chain_backlog", "Requests in the vault that the watcher has not looked at yet."
+    "chain_backlog",
+    "Requests in the vault that the watcher has not looked at yet.",
+    _WATCHED_SECONDS,
 )
-CHAIN_STARTED = _told("chain_started", "Workflows asked for since this watcher began.")
-CHAIN_HEAD = _told("chain_head_block", "Newest block that two endpoints agree on.")
+CHAIN_STARTED = _told(
+    "chain_started", "Workflows asked for since this watcher began.", _WATCHED_SECONDS
+)
+CHAIN_HEAD = _told(
+    "chain_head_block", "Newest block that two endpoints agree on.", _WATCHED_SECONDS
+)
 CHAIN_HEAD_AT = _told(
     "chain_head_timestamp_seconds", "Time of that block by the chain's own clock."
 )
-CHAIN_STALLED = _told("chain_stalled_seconds", "Since when that block has not moved.")
+CHAIN_STALLED = _told(
+    "chain_stalled_seconds", "Since when that block has not moved.", _WATCHED_SECONDS
+)
 FEED_UPDATED_AT = _by(
     "feed_updated_timestamp_seconds", "Time of the newest answer of a price feed.", "symbol"
 )
-FEED_HEARTBEAT = _by(
-    "feed_heartbeat_seconds", "Oldest answer of that feed that counts.", "symbol"
-)
+FEED_HEARTBEAT = _by("feed_heartbeat_seconds", "Oldest answer of that feed that counts.", "symbol")
 AUDIT_BROKEN = _told(
     "audit_broken", "1 while the audit log is not what its last signed head says it was."
 )

@@ -201,3 +201,9 @@ class MetricsSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(0, description="port of a worker's /metrics; 0 = none")
+    temporal_port: Port = Field(
+        0, description="port of the Temporal SDK's own /metrics of a worker; 0 = none"
+    )
+    every_seconds: Seconds = Field(
+        15.0, description="seconds between two measurements of clocks, feeds, gas and windows"
+    )

@@ -24,6 +24,11 @@ from models.drafts import AuditFault
 from models.watch import ChainWatchStatus
 
 _PROGRESS_SECONDS = 5.0
+# A counter that appears with its first 1 has not increased: all are there from the start.
+for _alarm in SettlementAlarm:
+    SETTLEMENT_ALARMS.labels(_alarm.value)
+for _kind in KINDS:
+    RECONCILE_ALARMS.labels(_kind)
 _log = structlog.get_logger(__name__)
 
 

@@ -29,7 +29,7 @@ _CLOCK = {
 class ItemLevel(NamedTuple):
     """How many items, and when the oldest was written (naive UTC)."""
 
-    count: int
+    number: int
     oldest: datetime
 
 
@@ -76,9 +76,7 @@ def _levels(session: Session) -> Levels:
         oldest=_oldest(session),
         items=_items(session),
         unknown=session.exec(
-            select(func.min(Placement.created_at)).where(
-                col(Placement.state) == ClaimState.CLAIMED
-            )
+            select(func.min(Placement.created_at)).where(col(Placement.state) == ClaimState.CLAIMED)
         ).one(),
         book_read=session.exec(
             select(func.max(BrokerSnapshotRow.ended_at)).where(
@@ -101,9 +99,7 @@ def _failed(session: Session) -> dict[Reason, int]:
 
 def _oldest(session: Session) -> dict[Stage, datetime]:
     open_ones = frozenset(OrderStatus) - TERMINAL_STATUSES
-    chosen = select(Order.stage, func.min(Order.created_at)).where(
-        col(Order.status).in_(open_ones)
-    )
+    chosen = select(Order.stage, func.min(Order.created_at)).where(col(Order.status).in_(open_ones))
     return {Stage(stage): at for stage, at in session.exec(chosen.group_by(col(Order.stage)))}
 
 
