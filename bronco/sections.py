@@ -207,3 +207,32 @@ class MetricsSettings(Section):
     every_seconds: Seconds = Field(
         15.0, description="seconds between two measurements of clocks, feeds, gas and windows"
     )
+
+
+def _pairs(value: SecretStr) -> SecretStr:
+    parts = [part for part in value.get_secret_value().split(",") if part.strip()]
+    if any("=" not in part for part in parts):
+        raise ValueError("write name=value, with commas between them")
+    return value
+
+
+class TracesSettings(Section):
+    """Traces of orders, by OpenTelemetry's OTLP over HTTP."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="where spans are sent, e.g. http://collector:4318/v1/traces; empty = none are",
+    )
+    headers: Annotated[SecretStr, AfterValidator(_pairs)] = Field(
+        SecretStr(""), description="name=value,... sent along, e.g. authorization=... (secret)"
+    )
+    sample_percent: int = Field(
+        100, ge=0, le=100, description="of 100 orders how many are traced, chosen by their ids"
+    )
+
+    @property
+    def header_pairs(self) -> dict[str, str]:
+        """The headers in clear: never log them."""
+        parts = self.headers.get_secret_value().split(",")
+        pairs = (part.partition("=") for part in parts if part.strip())
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from prometheus_client import start_http_server
 from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
+from bronco.logs import Redaction
 from bronco.metrics import REGISTRY
 from bronco.settings import Settings
 from clients.broker import BrokerClient
@@ -23,6 +25,7 @@ from workers.measuring import keep_measuring, measures_of
 from workers.sealing import keep_sealing
 from workers.singletons import ensure_singletons, keep_singletons
 from workers.telemetry import telemetry
+from workers.tracing import tracing
 
 _RETRY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
@@ -41,6 +44,8 @@ async def run(settings: Settings, roles: Sequence[Role], state: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as leaving:
+        blot, own = Redaction(settings.secrets()), "+".join(role.value for role in roles)
+        leaving.enter_context(tracing(settings.traces, blot, f"{own}-{os.getpid()}"))
         clients = await _patiently(settings, telemetry(settings.metrics), leaving)
         broker = await _broker(settings, roles, state, leaving)
         workers = build(clients, broker, roles)
