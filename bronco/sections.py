@@ -209,8 +209,9 @@ class MetricsSettings(Section):
     )
 
 
-def _pairs(value: SecretStr) -> SecretStr:
-    parts = [part for part in value.get_secret_value().split(",") if part.strip()]
+def _pairs(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    parts = [part for part in text.split(",") if part.strip()]
     if any("=" not in part for part in parts):
         raise ValueError("write name=value, with commas between them")
     return value
@@ -223,8 +224,8 @@ class TracesSettings(Section):
         None,
         description="where spans are sent, e.g. http://collector:4318/v1/traces; empty = none are",
     )
-    headers: Annotated[SecretStr, AfterValidator(_pairs)] = Field(
-        SecretStr(""), description="name=value,... sent along, e.g. authorization=... (secret)"
+    headers: Annotated[SecretStr | None, AfterValidator(_pairs)] = Field(
+        None, description="name=value,... sent along, e.g. authorization=... (secret)"
     )
     sample_percent: int = Field(
         100, ge=0, le=100, description="of 100 orders how many are traced, chosen by their ids"
@@ -233,6 +234,6 @@ class TracesSettings(Section):
     @property
     def header_pairs(self) -> dict[str, str]:
         """The headers in clear: never log them."""
-        parts = self.headers.get_secret_value().split(",")
+        parts = (self.headers.get_secret_value() if self.headers else "").split(",")
         pairs = (part.partition("=") for part in parts if part.strip())
         return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from temporalio import activity, workflow
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
@@ -28,6 +29,9 @@ def telemetry(settings: MetricsSettings) -> Runtime:
         filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
         forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
     )
+    # What they append to the message is in fields already: an event's name stays the same word.
+    workflow.logger.workflow_info_on_message = False
+    activity.logger.activity_info_on_message = False
     try:
         return Runtime(telemetry=TelemetryConfig(logging=lines, metrics=_metrics(settings)))
     except ValueError as error:
