@@ -1,5 +1,6 @@
 """The application, put together from what it is given."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -10,8 +11,11 @@ from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
 from api.ids import RequestIds
+from api.once import Once
+from api.quotas import Gauge
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
+from clients.quota import Quotas
 
 if TYPE_CHECKING:
     from bronco.settings import Settings
@@ -34,7 +38,7 @@ def create_app(
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
-    _guard(app, settings, store, blot)
+    _guard(app, settings, store, flags, blot)
     app.include_router(control.routes(switch, flags))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
@@ -46,13 +50,22 @@ def create_app(
     return app
 
 
-def _guard(app: FastAPI, settings: "Settings", store: "Store", blot: Redaction) -> None:
+def _guard(
+    app: FastAPI, settings: "Settings", store: "Store", flags: "Flags", blot: Redaction
+) -> None:
     """What a request passes before a route sees it; the last one added is the first it meets."""
     problems = Problems(blot)
     problems.install(app)
     app.add_middleware(
+        Once,
+        keys=store.request_keys,
+        problems=problems,
+        kept=timedelta(days=settings.api.idempotency_days),
+    )
+    app.add_middleware(
         Doors,
         ring=KeyRing(settings.api.accepted_hashes, store.api_keys),
+        gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,
         reading_open=not settings.api.read_needs_key,
     )

@@ -12,6 +12,7 @@ from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
 from clients.store.levels import LevelReader
+from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
@@ -44,6 +45,7 @@ class Store:
         self.review = Review(self._database)
         self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.request_keys = RequestKeys(self._database)
 
     @property
     def statements(self) -> int:

@@ -258,4 +258,6 @@ async def test_openapi__every_operation__says_who_may_and_its_problems(
             wanted = sorted(MAY[need]) if operation["security"] else []
             assert operation["x-bronco-roles"] == wanted
             assert set(operation["responses"]["422"]["content"]) == {"application/problem+json"}
+            named = [each["name"] for each in operation.get("parameters", ())]
+            assert named.count("Idempotency-Key") == (method == "post")
     assert "HTTPValidationError" not in json.dumps(spec)
