@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import api_keys, approvals, control, health, metrics, openapi, orders
+from api import api_keys, approvals, control, events, health, metrics, openapi, orders
 from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
+from api.hub import Hub
 from api.ids import RequestIds
 from api.once import Once
 from api.quotas import Gauge
@@ -39,7 +40,9 @@ def create_app(
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
     _guard(app, settings, store, flags, blot)
+    app.state.hub = hub = Hub(store, flags)
     app.include_router(control.routes(switch, flags))
+    app.include_router(events.routes(hub))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))

@@ -82,6 +82,9 @@ ORDERS_OLDEST = _by(
 UNKNOWN_OLDEST = _told(
     "unknown_oldest_seconds",
     "Since when the oldest placement is claimed of which nobody knows what came of it; 0 = none.",
+STREAMS = Gauge(
+    "bronco_http_streams", "Readers that follow changes at this moment.", registry=REGISTRY
+)
 )
 ITEMS_BY_STATE = _by("settlement_items", "Settlement items, by kind and state.", "kind", "state")
 ITEMS_OLDEST = _by(

@@ -4,6 +4,7 @@ from clients.store.api_keys import ApiKeys
 from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
+from clients.store.changes import Changes
 from clients.store.decisions import HouseDecisions
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
@@ -40,6 +41,7 @@ class Store:
         self.holds = Holds(self._database)
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
+        self.changes = Changes(self._database)
         self.findings = Findings(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
