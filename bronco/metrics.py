@@ -71,6 +71,7 @@ HTTP_REQUESTS = _count(
     "http_requests", "Requests the API answered, by route template.", "method", "route", "status"
 )
 HTTP_SECONDS = _times("http_request_seconds", "Time the API took to answer.", "method", "route")
+STREAMS = _told("http_streams", "Readers that follow changes at this moment.")
 ORDERS_BY_STATUS = _by("orders", "Orders in the store, by status.", "status")
 ORDERS_BY_STAGE = _by("orders_stage", "Orders in the store, by stage.", "stage")
 ORDERS_FAILED = _by("orders_failed", "Orders in the store that ended FAILED, by reason.", "reason")
@@ -82,9 +83,6 @@ ORDERS_OLDEST = _by(
 UNKNOWN_OLDEST = _told(
     "unknown_oldest_seconds",
     "Since when the oldest placement is claimed of which nobody knows what came of it; 0 = none.",
-STREAMS = Gauge(
-    "bronco_http_streams", "Readers that follow changes at this moment.", registry=REGISTRY
-)
 )
 ITEMS_BY_STATE = _by("settlement_items", "Settlement items, by kind and state.", "kind", "state")
 ITEMS_OLDEST = _by(
