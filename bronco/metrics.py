@@ -197,6 +197,31 @@ RECONCILED_AT = _told(
     "When the last reconcile run ended; alarm when that is 3 minutes ago.",
 )
 
+RESERVE_USDT = _told("reserve_usdt_units", "USDT units in the vault, at the last statement.")
+LIABILITY_USDT = _told(
+    "liability_usdt_units", "USDT units that the vault owes: escrow, claimable and owed."
+)
+FREE_USDT = _told(
+    "float_usdt_units", "USDT units in the vault that are the house's, less what is owed."
+)
+FLOAT_USD = _told(
+    "float_usd_cents", "Settled dollars at the broker, cents; NaN while the broker did not say."
+)
+RESERVE_SHARES = _by(
+    "reserve_shares",
+    "Whole shares at the broker less the house's; NaN while the broker did not say.",
+    "symbol",
+)
+ISSUED_SHARES = _by("issued_shares", "Shares that the tokens minted stand for.", "symbol")
+REDEEM_FORECAST = _by(
+    "redeem_forecast_usdt_units",
+    "USDT units that redeems will need until so many days from now.",
+    "days",
+)
+RESERVED_AT = _told(
+    "reserves_timestamp_seconds", "When the last statement of the reserves was made."
+)
+
 # --- role orders
 
 SETTLEMENT_ALARMS = _count(

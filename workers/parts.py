@@ -15,6 +15,7 @@ from activities.house import HouseActivities
 from activities.house_guards import HouseGuards
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
+from activities.reserves import Reserving
 from activities.splitting import Splitting
 from bronco.trading import BrokerSettings
 from clients.broker import BrokerClient
@@ -77,6 +78,7 @@ def reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         ReconcileLog(),
         failures=clients.settings.orders.failures,
+        reserving=Reserving(clients.vault, clients.store, assets),
     )
 
 

@@ -17,6 +17,7 @@ from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
+from clients.store.reserves import ReserveBook
 from clients.store.review import Review
 
 
@@ -43,6 +44,7 @@ class Store:
         self.receipts = Receipts(self.audit)
         self.changes = Changes(self._database)
         self.findings = Findings(self._database)
+        self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.levels = LevelReader(self._database)
