@@ -50,6 +50,19 @@ ACCESS: Mapping[str, Need] = {
     "POST /control/resume": Need.OPERATING,
     "GET /api-keys": Need.ADMINISTERING,
     "POST /api-keys/{key_id}/revoke": Need.ADMINISTERING,
+    "GET /dashboard": Need.READING,
+    "GET /dashboard/sign-in": Need.NOTHING,
+    "POST /dashboard/sign-in": Need.NOTHING,
+    "POST /dashboard/sign-out": Need.NOTHING,
+    "GET /dashboard/static/{name}": Need.NOTHING,
+    "GET /dashboard/static/vendor/{name}": Need.NOTHING,
+    "GET /dashboard/state": Need.READING,
+    "GET /dashboard/orders": Need.READING,
+    "GET /dashboard/orders/{key}": Need.READING,
+    "GET /dashboard/orders/{key}/receipt": Need.READING,
+    "GET /dashboard/control": Need.READING,
+    "POST /dashboard/control/pause": Need.OPERATING,
+    "POST /dashboard/control/resume": Need.OPERATING,
 }
 """Method and path of every route, and what it needs; HEAD is as GET."""
 

@@ -19,6 +19,7 @@ from clients.store.placements import Placements
 from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
+from clients.store.sessions import Sessions
 
 
 class Store:
@@ -49,6 +50,7 @@ class Store:
         self.review = Review(self._database)
         self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.sessions = Sessions(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property
