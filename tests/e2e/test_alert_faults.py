@@ -77,11 +77,12 @@ async def test_row__nobody_can_read__an_activity_fails(watched: Watched) -> None
 
     async def fires() -> bool:
         await desk.wake([made])
-        await look_again(desk)
         return "ActivityFailing" in await look.names()
 
-    await eventually(fires, timeout=90, interval=0.5)
-    await write(desk, "UPDATE orders SET order_type = 'BUY' WHERE internal_id = :id", **spoilt)
+    try:
+        await eventually(fires, timeout=90, interval=0.5)
+    finally:
+        await write(desk, "UPDATE orders SET order_type = 'BUY' WHERE internal_id = :id", **spoilt)
     await desk.play.resume()
     await desk.end(made, OrderStatus.EXECUTED)
 

@@ -71,6 +71,12 @@ MAY_BE_ABSENT = frozenset(
         "bronco_audit_unsealed_entries",
         "bronco_chain_head_timestamp_seconds",
         "bronco_feed_heartbeat_seconds",
+        "bronco_reserve_usdt_units",
+        "bronco_liability_usdt_units",
+        "bronco_float_usdt_units",
+        "bronco_redeem_forecast_usdt_units",
+        "bronco_reserve_shares",
+        "bronco_issued_shares",
         "bronco_settler_gas_low_wei",
         "bronco_signer_hour_used_ratio",
     }
