@@ -10,6 +10,7 @@ from api import (
     api_keys,
     approvals,
     control,
+    draining,
     events,
     health,
     metrics,
@@ -64,6 +65,7 @@ def create_app(
     _let_in(app, settings, flags, ring, entrance, problems)
     app.state.hub = hub = Hub(store, flags)
     app.include_router(control.routes(switch, flags))
+    app.include_router(draining.routes(switch, flags, store))
     app.include_router(events.routes(hub))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
