@@ -19,6 +19,7 @@ from tests.e2e.lookout import killed, restarted
 from tests.e2e.test_approvals import ALICE, BOB, _configure, _post, _sign
 from tests.e2e.test_owed import emptied
 from tests.e2e.watching import Watched, age, reconcile, write
+from tests.integration.broker.proxy import Proxy
 from tests.waiting import eventually
 from workers.clients import settler
 
@@ -69,22 +70,13 @@ async def test_redis__gone__the_api_fails(watched: Watched) -> None:
 
 async def test_row__nobody_can_read__an_activity_fails(watched: Watched) -> None:
     desk, look = watched
-    await desk.play.pause("a row is spoilt")
     made = await desk.deposit()
-    row = await desk.at(made, Stage.HELD)
-    spoilt = {"id": row.internal_id}
-    await write(desk, "UPDATE orders SET order_type = 'NOPE' WHERE internal_id = :id", **spoilt)
-
-    async def fires() -> bool:
-        await desk.wake([made])
-        return "ActivityFailing" in await look.names()
-
-    try:
-        await eventually(fires, timeout=90, interval=0.5)
-    finally:
-        await write(desk, "UPDATE orders SET order_type = 'BUY' WHERE internal_id = :id", **spoilt)
-    await desk.play.resume()
-    await desk.end(made, OrderStatus.EXECUTED)
+    order = (await desk.end(made, OrderStatus.EXECUTED)).futu_order_id
+    spoil = "UPDATE broker_orders SET side = :side WHERE order_id = :order"
+    await write(desk, spoil, side="NOPE", order=order)
+    await look.fires("ActivityFailing", seconds=90)
+    await write(desk, spoil, side="BUY", order=order)
+    await look.is_quiet("BrokerBookOld")
 
 
 async def test_workflow__of_code_that_is_not_there__its_task_fails(watched: Watched) -> None:
@@ -119,7 +111,10 @@ async def test_temporal__frozen__requests_pile_up(watched: Watched) -> None:
 async def test_endpoint__that_does_not_answer__is_set_aside(watched: Watched) -> None:
     desk, look = watched
     watcher, good = desk.stack.processes["watcher"], desk.stack.anvil.http_url
-    await restarted(watcher, chain_rpc_urls=f"{good},http://127.0.0.1:9")
+    second = Proxy(int(good.rpartition(":")[2]))
+    await second.listen()
+    await restarted(watcher, chain_rpc_urls=f"{good},http://{second.where}")
+    await second.kill()
     await look.fires("EndpointSetAside", seconds=90)
     await restarted(watcher, chain_rpc_urls=good)
     await look.is_quiet("EndpointSetAside")
