@@ -73,7 +73,7 @@ def drawn(symbol: str, prices: Sequence[_Price], fills: Sequence[_Fill]) -> Mark
 
 
 def _range(frame: _Frame) -> str:
-    return f"between {dollars(_cents(frame.low))} and {dollars(_cents(frame.high))} dollars"
+    return f"between {_cents(frame.low)} and {_cents(frame.high)} dollars"
 
 
 def _framed(prices: Sequence[_Price], fills: Sequence[_Fill]) -> _Frame | None:
@@ -92,7 +92,7 @@ def _grid(frame: _Frame) -> list[Markup]:
     found = []
     for step in range(_LINES + 1):
         price = frame.low + (frame.high - frame.low) * step / _LINES
-        found.append(_RULE.format(y=frame.y(price), price=dollars(_cents(price)), **_EDGES))
+        found.append(_RULE.format(y=frame.y(price), price=_cents(price), **_EDGES))
     for part, anchor in ((0.0, "start"), (1.0, "end")):
         at = frame.since + timedelta(seconds=frame.seconds * part)
         found.append(
@@ -120,5 +120,6 @@ def _dot(frame: _Frame, fill: _Fill) -> Markup:
     return _FILL.format(word=word, points=points, told=told)
 
 
-def _cents(price: Decimal) -> Decimal:
-    return price.quantize(Decimal("0.01"))
+def _cents(price: Decimal) -> str:
+    """A mark on the axis; prices themselves are never rounded."""
+    return f"{price:,.2f}"
