@@ -11,7 +11,7 @@ from models.requests import Side
 from tests.contracts.builders import NOW, broker_order, later
 
 
-async def claimed(store: Store, number: int, quote: object) -> None:
+async def priced(store: Store, number: int, quote: object) -> None:
     data = {"symbol": "AAPL", "quote": quote}
     draft = AuditDraft(f"placement.claimed:{number}", "placement.claimed", data=data)
     await store.audit.append(draft, later(number))
@@ -20,8 +20,8 @@ async def claimed(store: Store, number: int, quote: object) -> None:
 async def test_prices__claims_with_quotes__newest_first_and_others_left_out(store: Store) -> None:
     for number, last in ((1, "190.01"), (2, "190.07")):
         at = naive_utc(later(number)).isoformat()
-        await claimed(store, number, {"broker": {"last": last, "at": at}})
-    await claimed(store, 3, {})
+        await priced(store, number, {"broker": {"last": last, "at": at}})
+    await priced(store, 3, {})
     await store.audit.append(AuditDraft("order.placed:1", "order.placed"), later(4))
     assert await store.prices.seen() == [
         PriceSeen("AAPL", naive_utc(later(2)), Decimal("190.07")),

@@ -1,6 +1,7 @@
 """Templates with everything on them that there can be: a name nobody gave is an error."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fastapi import Request
@@ -79,7 +80,11 @@ def drained(*, empty: bool) -> DrainStatus:
 def control(pages: Pages, request: Request, **changes: object) -> str:
     row = SimpleNamespace(side="BUY", symbol="", kind="MANUAL", reason=EVIL, who="bo")
     row.set_at = row.lifted_at = None
-    shown = {"trading": trading(*HoldKind), "drain": drained(empty=False), "history": [row]}
+    shown: dict[str, Any] = {
+        "trading": trading(*HoldKind),
+        "drain": drained(empty=False),
+        "history": [row],
+    }
     page = {"answer": None, "did": "", "open": "", "decimals": 6}
     return bytes(pages.rendered(request, "control.html", **(shown | page | changes)).body).decode()
 
