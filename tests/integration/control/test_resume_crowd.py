@@ -12,12 +12,15 @@ from tests.integration.control.crowd import crowd_at
 from tests.integration.control.rig import ControlRig
 from tests.waiting import eventually
 
+_LONGEST_SECONDS = 1_200.0
+"""Longer than the timer of any order that the lease's absence, on a loaded machine, sent away."""
+
 
 @pytest.mark.parametrize(
     ("held", "arriving"),
     [
-        (500, 20),
-        pytest.param(5_000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+        pytest.param(500, 20, marks=pytest.mark.timeout(600)),
+        pytest.param(5_000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3000)]),
     ],
 )
 async def test_resume__many_held_while_others_arrive__leaves_none_asleep(
@@ -31,7 +34,7 @@ async def test_resume__many_held_while_others_arrive__leaves_none_asleep(
         async def all_held() -> bool:
             return await crowd.stages(waiting) == {Stage.HELD: held}
 
-        await eventually(all_held, timeout=held / 5, interval=0.5)
+        await eventually(all_held, timeout=_LONGEST_SECONDS, interval=1.0)
         assert not crowd.placed
         resumed = time.monotonic()
         late, _ = await asyncio.gather(
@@ -42,7 +45,7 @@ async def test_resume__many_held_while_others_arrive__leaves_none_asleep(
         async def all_ended() -> bool:
             return await crowd.stages(everybody) == {Stage.SETTLED: len(everybody)}
 
-        await eventually(all_ended, timeout=held / 5, interval=0.5)
+        await eventually(all_ended, timeout=_LONGEST_SECONDS, interval=1.0)
         ended = time.monotonic()
     assert set(crowd.placed) == set(everybody)
     assert set(crowd.placed.values()) == {1}
