@@ -1,4 +1,4 @@
-"""Planting an inconsistency behind everybody's back, and what reconcile's next two runs make of it."""
+"""Planting an inconsistency, and what the next two runs of reconcile make of it."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Delete
 from sqlmodel import Session, SQLModel, col, delete, select
 from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
@@ -91,11 +92,11 @@ class Seed:
 
     async def remove(self, kind: type[SQLModel], made: Requested) -> None:
         """Remove the rows of one request past the store."""
-        await self.write(
-            lambda session: (
-                session.execute(delete(kind).where(_request(kind) == made.request_id)).rowcount
-            )
-        )
+        await self.drop(delete(kind).where(_request(kind) == made.request_id))
+
+    async def drop(self, statement: Delete) -> None:
+        """Remove rows past the store."""
+        await self.write(lambda session: session.execute(statement) and None)
 
     async def terminate(self, made: Requested) -> None:
         await self.desk.workflow(made).terminate("by the test")
@@ -176,4 +177,4 @@ def ticket(remark: str, quantity: int = 1, price: str = "195") -> OrderTicket:
 
 def _request(kind: type[SQLModel]) -> Any:
     assert kind in (Order, Placement, SettlementItem)
-    return col(kind.request_id)  # type: ignore[attr-defined]
+    return col(kind.request_id)

@@ -342,8 +342,7 @@ async def test_hold_missing_in_the_table(seed: Seed) -> None:
 
     await eventually(recorded)
 
-    unlifted = delete(HoldRow).where(col(HoldRow.lifted_at).is_(None))
-    await seed.write(lambda session: session.execute(unlifted).rowcount)
+    await seed.drop(delete(HoldRow).where(col(HoldRow.lifted_at).is_(None)))
     await seed.found(kinds.HOLDS)
     (row,) = await seed.desk.store.holds.active()
     assert row.reason == "planted"
