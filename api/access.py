@@ -40,6 +40,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /docs/oauth2-redirect": Need.NOTHING,
     "GET /redoc": Need.NOTHING,
     "GET /reserves": Need.READING,
+    "GET /events": Need.READING,
     "GET /orders": Need.READING,
     "GET /orders/{key}": Need.READING,
     "GET /orders/{key}/approval": Need.READING,

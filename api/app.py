@@ -1,17 +1,32 @@
 """The application, put together from what it is given."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import api_keys, approvals, control, health, metrics, openapi, orders, reserves
+from api import (
+    api_keys,
+    approvals,
+    control,
+    events,
+    health,
+    metrics,
+    openapi,
+    orders,
+    reserves,
+)
 from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
+from api.hub import Hub
 from api.ids import RequestIds
+from api.once import Once
+from api.quotas import Gauge
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
+from clients.quota import Quotas
 
 if TYPE_CHECKING:
     from bronco.settings import Settings
@@ -34,8 +49,10 @@ def create_app(
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
-    _guard(app, settings, store, blot)
+    _guard(app, settings, store, flags, blot)
+    app.state.hub = hub = Hub(store, flags)
     app.include_router(control.routes(switch, flags))
+    app.include_router(events.routes(hub))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))
@@ -47,13 +64,22 @@ def create_app(
     return app
 
 
-def _guard(app: FastAPI, settings: "Settings", store: "Store", blot: Redaction) -> None:
+def _guard(
+    app: FastAPI, settings: "Settings", store: "Store", flags: "Flags", blot: Redaction
+) -> None:
     """What a request passes before a route sees it; the last one added is the first it meets."""
     problems = Problems(blot)
     problems.install(app)
     app.add_middleware(
+        Once,
+        keys=store.request_keys,
+        problems=problems,
+        kept=timedelta(days=settings.api.idempotency_days),
+    )
+    app.add_middleware(
         Doors,
         ring=KeyRing(settings.api.accepted_hashes, store.api_keys),
+        gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,
         reading_open=not settings.api.read_needs_key,
     )

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.access import MAY, Door, Need, door_of
 from api.auth import HEADER, KeyRing
 from api.errors import Problems
+from api.quotas import Gauge
 from models.access import Caller
 from models.errors import BroncoError, Forbidden, Unauthorized
 
@@ -23,10 +24,11 @@ class Doors:
     """
 
     def __init__(
-        self, app: ASGIApp, *, ring: KeyRing, problems: Problems, reading_open: bool
+        self, app: ASGIApp, *, ring: KeyRing, gauge: Gauge, problems: Problems, reading_open: bool
     ) -> None:
         self._app = app
         self._ring = ring
+        self._gauge = gauge
         self._problems = problems
         self._open = {Need.NOTHING, Need.READING} if reading_open else {Need.NOTHING}
 
@@ -46,16 +48,25 @@ class Doors:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope, need: Need) -> Caller | None:
-        text = Headers(scope=scope).get(HEADER, "")
         if need in self._open:
+            await self._gauge.pass_stranger(scope)
             return None
-        if not text:
-            raise Unauthorized(f"send your key in the header {HEADER}")
-        caller = await self._ring.caller(text)
+        try:
+            caller = await self._known(scope)
+        except Unauthorized:
+            await self._gauge.pass_stranger(scope)
+            raise
+        await self._gauge.pass_caller(scope, caller)
         if caller.role not in MAY[need]:
             wanted = ", ".join(sorted(MAY[need]))
             raise Forbidden(f"{caller.name} is {caller.role}", f"{need} needs one of {wanted}")
         return caller
+
+    async def _known(self, scope: Scope) -> Caller:
+        text = Headers(scope=scope).get(HEADER, "")
+        if not text:
+            raise Unauthorized(f"send your key in the header {HEADER}")
+        return await self._ring.caller(text)
 
 
 def caller_of(request: Request) -> Caller:

@@ -9,11 +9,25 @@ from fastapi import FastAPI
 from api.access import ACCESS, MAY, Need
 from api.auth import HEADER
 from api.errors import MEDIA_TYPE
+from api.once import HEADER as ONCE
 
 _SCHEME = "ApiKey"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _UNUSED = ("HTTPValidationError", "ValidationError")
-_ALWAYS = (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR)
+_ALWAYS = (
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
+_ONCE = {
+    "name": ONCE,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 200},
+    "description": "The same key with the same body is carried out once and answered alike, "
+    "however often its caller sends it; with another body it is refused with 409",
+    "example": "ticket-17",
+}
 _KEYED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -36,17 +50,19 @@ def _completed(spec: dict[str, Any], open_needs: set[Need]) -> dict[str, Any]:
         components["schemas"].pop(name, None)
     scheme = {"type": "apiKey", "in": "header", "name": HEADER}
     components["securitySchemes"] = {_SCHEME: scheme | {"description": "see `bronco api-key`"}}
-    for route, path, operation in _operations(spec):
+    for route, operation in _operations(spec):
         need = ACCESS[route]
         _say_who(operation, need, keyed=need not in open_needs)
-        _say_problems(operation, _codes(path, keyed=need not in open_needs))
+        _say_problems(operation, _codes(route, keyed=need not in open_needs))
+        if route.startswith("POST "):
+            _say_once(operation)
     return spec
 
 
-def _operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _operations(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
-            yield f"{method.upper()} {path}", path, operation
+            yield f"{method.upper()} {path}", operation
 
 
 def _say_who(operation: dict[str, Any], need: Need, *, keyed: bool) -> None:
@@ -57,10 +73,21 @@ def _say_who(operation: dict[str, Any], need: Need, *, keyed: bool) -> None:
     operation["description"] = f"{operation.get('description', '')}\n\n{said}".strip()
 
 
-def _codes(path: str, *, keyed: bool) -> Iterator[HTTPStatus]:
+def _say_once(operation: dict[str, Any]) -> None:
+    own = [each for each in operation.get("parameters", ()) if each["name"] != ONCE]
+    operation["parameters"] = [*own, _ONCE]
+
+
+def _codes(route: str, *, keyed: bool) -> Iterator[HTTPStatus]:
     yield from _ALWAYS
-    if "{" in path:
+    if "{" in route:
         yield HTTPStatus.NOT_FOUND
+    if route.startswith("POST "):
+        yield from (
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.CONFLICT,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
     if keyed:
         yield from _KEYED
 

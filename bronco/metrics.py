@@ -18,6 +18,9 @@ HTTP_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+STREAMS = Gauge(
+    "bronco_http_streams", "Readers that follow changes at this moment.", registry=REGISTRY
+)
 ACTIVITY_SECONDS = Histogram(
     "bronco_activity_seconds",
     "Time one attempt of an activity took; outcome is ok, retryable, unknown, final or error.",

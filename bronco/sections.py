@@ -131,6 +131,17 @@ class ApiSettings(Section):
     read_needs_key: bool = Field(
         True, description="whether /orders needs a key too: it shows who traded what"
     )
+    reads_per_minute: PositiveInt = Field(1200, description="requests that read, of one key")
+    writes_per_minute: PositiveInt = Field(240, description="requests that act, of one key")
+    control_per_minute: PositiveInt = Field(
+        240, description="pauses and resumes of one key, counted apart from all else"
+    )
+    strangers_per_minute: PositiveInt = Field(
+        600, description="requests without a valid key, of one address (of a /64 with IPv6)"
+    )
+    idempotency_days: PositiveInt = Field(
+        7, description="days for which an Idempotency-Key and its answer are kept"
+    )
 
     @field_validator("key_hashes_file")
     @classmethod

@@ -58,6 +58,7 @@ class Flags:
             )
         except ValueError as error:
             raise ConfigurationError("redis_url", str(error)) from error
+        self.pool = pool
         self._redis: Redis = Redis.from_pool(pool)
         self._state = self._redis.register_script(STATE)
         self._begin = self._redis.register_script(BEGIN)

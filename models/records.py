@@ -358,4 +358,4 @@ class LockRow(SQLModel, table=True):
 
 
 LOCKS = ("placements", "holds", "findings", "audit")
-"""Rows that the first migration inserts."""
+"""Rows that the first migration inserts; a later one adds `api_keys`."""

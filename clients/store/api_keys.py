@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
-from clients.store.engine import Database
+from clients.store.engine import Database, lock_row
 from clients.store.inserts import write_audit
 from models.access import ApiKey, Role
 from models.columns import naive_utc
@@ -17,6 +17,8 @@ from models.errors import Conflict, NotFound
 _AT_A_TIME = 2
 _USED_EVERY = timedelta(minutes=1)
 _REVOKED = "api_key.revoked"
+_LOCK = "api_keys"
+"""Two that are made for one name at once would each see that the other is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class ApiKeys:
         """
 
         def work(session: Session) -> ApiKey:
+            lock_row(session, _LOCK)
             if (known := _by_key_id(session, draft.key_id)) is not None:
                 return known
             if _valid(session, name, now):
@@ -69,6 +72,7 @@ class ApiKeys:
         """
 
         def work(session: Session) -> tuple[ApiKey, ApiKey]:
+            lock_row(session, _LOCK)
             valid = _valid(session, name, now)
             others = [row for row in valid if row.key_id != draft.key_id]
             if not others:

@@ -4,6 +4,7 @@ from clients.store.api_keys import ApiKeys
 from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
+from clients.store.changes import Changes
 from clients.store.decisions import HouseDecisions
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
@@ -11,6 +12,7 @@ from clients.store.findings import Findings
 from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
+from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
@@ -39,11 +41,13 @@ class Store:
         self.holds = Holds(self._database)
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
+        self.changes = Changes(self._database)
         self.findings = Findings(self._database)
         self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.request_keys = RequestKeys(self._database)
 
     @property
     def statements(self) -> int:

@@ -1,5 +1,6 @@
 """Keys of the API: made, rotated, revoked, and all of it told to the audit log."""
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -56,6 +57,34 @@ async def test_api_key__name_has_a_valid_one__is_refused_until_it_ends(store: St
     with pytest.raises(Conflict, match="rotate it"):
         await store.api_keys.create("ada", Role.ADMIN, key_draft(), NOW)
     await store.api_keys.create("ada", Role.ADMIN, key_draft(), later(86_400))
+
+
+async def test_api_key__made_by_many_at_once__one_name_gets_one(store: Store) -> None:
+    async def made() -> bool:
+        try:
+            await store.api_keys.create("ada", Role.VIEWER, key_draft(), NOW)
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(made() for _ in range(8)))) == 1
+    valid = [row for row in (await store.api_keys.page()).items if row.valid(NOW)]
+    assert len(valid) == 1
+
+
+async def test_rotate__by_many_at_once__two_are_valid_at_most(store: Store) -> None:
+    await store.api_keys.create("ada", Role.VIEWER, key_draft(), NOW)
+
+    async def rotated() -> bool:
+        try:
+            await store.api_keys.rotate("ada", key_draft(), ONE_DAY, NOW)
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(rotated() for _ in range(8)))) == 1
+    valid = [row for row in (await store.api_keys.page()).items if row.valid(NOW)]
+    assert len(valid) == 2
 
 
 async def test_rotate__one_is_valid__two_are_until_the_overlap_ends(store: Store) -> None:
