@@ -204,7 +204,7 @@ class ReconcileActivities:
             return []
         statement = await self._reserving.look(view, utc_now())
         self._report.reserved(statement)
-        return list(seen_short(statement))
+        return [*seen_short(statement), *await self._reserving.seen_old(utc_now())]
 
     def _items(self, view: View) -> Iterable[Observation]:
         for item in (case.item for case in view.cases if case.item is not None):

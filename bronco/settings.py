@@ -22,6 +22,7 @@ from bronco.sections import (
     LogSettings,
     MetricsSettings,
     RedisSettings,
+    ReserveSettings,
     Section,
     TemporalSettings,
 )
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    reserves: ReserveSettings
     log: LogSettings
     metrics: MetricsSettings
 
