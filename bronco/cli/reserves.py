@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from api.reserves import ReservesView
-    from bronco.publishing import Publisher
+    from bronco.cli.sources import OpenChain
+    from bronco.publishing import Holdings, Publisher
     from clients.reserve_file import AttestedReserves
 
 _FRESH_SECONDS = 180
@@ -64,6 +65,9 @@ def publish(
     every: Annotated[
         float, typer.Option(min=0, help="Seconds between two; 0 = once. Runs until Ctrl-C.")
     ] = 0,
+    post: Annotated[
+        bool, typer.Option("--post", help="Also attest each share to BRONCO_CHAIN_MONITOR.")
+    ] = False,
 ) -> None:
     """Sign the newest statement with the attestor's key and publish it as a file.
 
@@ -81,7 +85,7 @@ def publish(
     if folder is None:
         raise ConfigurationError("BRONCO_RESERVES_DIRECTORY", "is missing: where to publish")
     account = opened(keystore, password_file)
-    asyncio.run(_publishing(account, folder, every))
+    asyncio.run(_publishing(account, folder, every, post=post))
 
 
 def verify(
@@ -120,7 +124,7 @@ async def _verified(found: "AttestedReserves", *, offline: bool) -> list[tuple[s
         return await verify(found, chain.vault)
 
 
-async def _publishing(account: "LocalAccount", folder: Path, every: float) -> None:
+async def _publishing(account: "LocalAccount", folder: Path, every: float, *, post: bool) -> None:
     from bronco import logs
     from bronco.cli.sources import open_chain, open_store
     from bronco.publishing import Publisher
@@ -147,6 +151,8 @@ async def _publishing(account: "LocalAccount", folder: Path, every: float) -> No
                 while True:
                     try:
                         await _once(publisher, account)
+                        if post:
+                            await _post(chain, account, holdings)
                     except BroncoError as error:
                         if not every:
                             raise
@@ -162,6 +168,31 @@ async def _publishing(account: "LocalAccount", folder: Path, every: float) -> No
 async def _once(publisher: "Publisher", account: "LocalAccount") -> None:
     made = await publisher.publish(account)
     write(f"published: block {made.statement.block.number}, signed by {made.attestor}")
+
+
+async def _post(chain: "OpenChain", account: "LocalAccount", holdings: "Holdings") -> None:
+    """Attest each share to the supply monitor; the key pays the gas itself."""
+    from bronco.attestor import DECLARING, Attestor
+    from bronco.settings import load_section
+    from bronco.trading import OrderSettings
+    from models.errors import ConfigurationError
+
+    if chain.settings.monitor is None:
+        raise ConfigurationError("BRONCO_CHAIN_MONITOR", "is missing: where attestations are kept")
+    margin = load_section(OrderSettings).split_margin_seconds
+    attestor = Attestor(chain.vault, chain.settings.monitor, split_margin=margin)
+    carrier = chain.carrier(account, DECLARING)
+    for asset in chain.settings.assets:
+
+        async def held(symbol: str = asset.symbol) -> int:
+            return (await holdings()).get(symbol, 0)
+
+        draft = await attestor.draft(asset, held)
+        signer = str(account.address)
+        await attestor.must_be_allowed(signer, draft)
+        call = attestor.signed(draft, account)
+        tx_hash = await attestor.post(draft, call, signer, carrier)
+        write(f"attested {draft.shares} {asset.symbol}: {tx_hash or 'there already'}")
 
 
 def _show(view: "ReservesView") -> None:
