@@ -2,6 +2,7 @@
 
 ROW_MISSING   a workflow runs and its row is gone: written again from the vault
 ROW_BEHIND    the vault has an end, the row has none, a workflow runs: it is told to look
+ROW_EARLY     the row says an end, the vault none, a workflow runs: the end is taken back
 ITEM_MISSING  an order waits for a settlement item that is not there: its workflow begins anew
 RESERVATION   a request has ended and still sets something aside: given back
 HOLDS         the table of holds is not what the control workflow says: written as it says
@@ -19,6 +20,7 @@ from activities.observations import (
     ITEM_MISSING,
     RESERVATION,
     ROW_BEHIND,
+    ROW_EARLY,
     ROW_MISSING,
     STRANGER,
 )
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from clients.store.store import Store
 
 _WAITS_FOR_ITS_ITEM = frozenset({Stage.SETTLING, Stage.AWAITING_APPROVAL})
+_UNTRUE_END = "its row said an end that the vault does not know; its workflow goes on"
 _LOST_ROW = "its row was lost and written again; its workflow goes on"
 
 
@@ -85,6 +88,10 @@ class Mending:
             return
         if kind == ROW_MISSING:
             await self._write_row(case)
+        if kind == ROW_EARLY and case.row is not None:
+            row = case.row
+            about = (row.chain_id, row.vault, row.request_id)
+            await self._store.orders.reopen(*about, _UNTRUE_END, utc_now())
         for signal in ("wake", "settled"):
             await self._gateway.signal_order(_workflow_id(case), signal)
 
@@ -124,6 +131,8 @@ def _of(case: Case, view: View) -> Iterator[Observation]:
     if _behind(case) and runs:
         words = f"the vault has {case.status.name} it, the row does not say so"
         yield Observation(f"row:{about}:behind", ROW_BEHIND, words)
+    if _early(case) and runs:
+        yield Observation(f"row:{about}:early", ROW_EARLY, "the row says an end, the vault none")
     if _without_item(case) and runs:
         yield Observation(
             f"item:{about}:missing", ITEM_MISSING, "it waits for an item that is gone"
@@ -136,6 +145,11 @@ def _of(case: Case, view: View) -> Iterator[Observation]:
 def _behind(case: Case) -> bool:
     ended = case.status not in (VaultStatus.OPEN, VaultStatus.NONE)
     return ended and case.row is not None and case.row.status not in TERMINAL_STATUSES
+
+
+def _early(case: Case) -> bool:
+    ended = case.row is not None and case.row.status in TERMINAL_STATUSES
+    return ended and case.status is VaultStatus.OPEN
 
 
 def _without_item(case: Case) -> bool:

@@ -29,7 +29,7 @@ from models.records import (
     Placement,
     SettlementItem,
 )
-from models.requests import RECONCILE_SCHEDULE_ID, Side, VaultStatus, remark_of
+from models.requests import RECONCILE_SCHEDULE_ID, Side, remark_of
 from tests.contracts.builders import house_position
 from tests.e2e.desk import SYMBOL, Desk
 from tests.e2e.seeding import Seed, ticket
@@ -119,20 +119,14 @@ async def test_row_behind(seed: Seed) -> None:
 
 
 async def test_row_ended_too_early(seed: Seed) -> None:
-    """The row calls it done, the vault holds it open: told, and right again at its real end."""
+    """The row calls it done, the vault holds it open: a resume would not find what waits."""
     made = await held(seed)
     done = {"status": OrderStatus.EXECUTED, "stage": Stage.SETTLED}
     await seed.change(Order, made, **done)
-    found = await seed.found(kinds.ROW)
-    assert "the vault holds it open" in found.detail
-    await seed.desk.play.resume()
-
-    async def settled() -> bool:
-        return (await seed.desk.terms(made)).status is VaultStatus.SETTLED
-
-    await eventually(settled)
-    await seed.desk.workflow(made).result()
-    await seed.desk.end(made, OrderStatus.EXECUTED)
+    await seed.found(kinds.ROW_EARLY)
+    (row,) = await seed.desk.rows([made])
+    assert (row.status, row.stage) == (OrderStatus.PENDING, Stage.HELD)
+    await goes_on(seed, made)
 
 
 async def test_workflow_missing(seed: Seed) -> None:
