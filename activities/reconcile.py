@@ -128,7 +128,7 @@ class ReconcileActivities:
         booked = await self._book([due[f.key] for f in standing if f.key in due])
         mended = await self._mending.mend(view, standing)
         houses = await self._hold(view, standing)
-        await self._freezing.apply(view, standing, utc_now(), houses)
+        await self._freezing.apply(view, seen, standing, utc_now(), houses)
         alarms = await self._alarm(standing)
         self._report.finished(Counter(finding.kind for finding in standing))
         return ReconcileResult(

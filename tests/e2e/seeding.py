@@ -60,13 +60,19 @@ class Seed:
 
     async def well(self) -> None:
         """Nothing is left to be told, and nothing is held."""
+        left: list[str] = []
 
         async def quiet() -> bool:
             await self.run()
-            standing = {one.kind for one in await self.desk.store.findings.standing()}
-            return not standing - _ALWAYS and await self.open()
+            standing = await self.desk.store.findings.standing()
+            left[:] = [f"{one.kind} {one.detail}" for one in standing if one.kind not in _ALWAYS]
+            left.extend(await self.holds())
+            return not left
 
-        await eventually(quiet, timeout=60, interval=0.5)
+        try:
+            await eventually(quiet, timeout=30, interval=0.5)
+        except AssertionError:
+            raise AssertionError(f"not well: {left}") from None
 
     async def open(self) -> bool:
         return (await self.switch.state()).holds == ()
