@@ -141,7 +141,7 @@ async def test_claim_without_order_and_workflow(seed: Seed) -> None:
     """Somebody had the right to send and is gone: looked for, proven absent, given back."""
     made = await held(seed)
     await seed.terminate(made)
-    now = datetime.now(UTC)
+    before = datetime.now(UTC) - timedelta(hours=1)
     claim = Placement(
         request_id=made.request_id,
         attempt=1,
@@ -150,8 +150,8 @@ async def test_claim_without_order_and_workflow(seed: Seed) -> None:
         side=Side.BUY,
         quantity=2,
         state=ClaimState.CLAIMED,
-        send_by=now,
-        created_at=now,
+        send_by=before,
+        created_at=before,
     )
     await seed.write(lambda session: session.add(claim))
     await seed.found(kinds.NO_WORKFLOW)
