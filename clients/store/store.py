@@ -18,6 +18,7 @@ from clients.store.placements import Placements
 from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
+from clients.store.sessions import Sessions
 
 
 class Store:
@@ -47,6 +48,7 @@ class Store:
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.sessions = Sessions(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property
