@@ -84,12 +84,12 @@ class Seed:
         """Change the database past the store."""
         return await self.desk.store._database.write("seeding", work)
 
-    async def change(self, kind: type[SQLModel], made: Requested, **changes: Any) -> None:
+    async def change(self, table: type[SQLModel], made: Requested, /, **changes: Any) -> None:
         """Change the rows of one request past the store."""
 
         def work(session: Session) -> None:
-            found = session.exec(select(kind).where(_request(kind) == made.request_id)).all()
-            assert found, f"nothing of {made.request_id} in {kind.__tablename__}"
+            found = session.exec(select(table).where(_request(table) == made.request_id)).all()
+            assert found, f"nothing of {made.request_id} in {table.__tablename__}"
             for row in found:
                 row.sqlmodel_update(changes)
                 session.add(row)
@@ -164,7 +164,8 @@ class Seed:
                 message = HouseInput(
                     position_id=row.id or 0, verb=verb, who=who, reason="seen", act=True
                 )
-                await HouseDesk(self.desk.client).tell(message, 60)
+                outcome = await HouseDesk(self.desk.client).tell(message, 60)
+                assert not outcome.refused, outcome
         assert await self.desk.store.house.unresolved() == []
 
     @property
