@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tests.waiting import eventually
 
 _ALWAYS = frozenset({ATTESTATION_OLD, STRANGER})
 """Nobody attests here; and an order of somebody else's is told of for two days."""
+_ON_ITS_WAY = timedelta(seconds=16)
 TWO_PERSONS = ("ann", "ben")
 
 
@@ -73,6 +75,16 @@ class Seed:
             await eventually(quiet, timeout=30, interval=0.5)
         except AssertionError:
             raise AssertionError(f"not well: {left}") from None
+
+    async def still(self) -> None:
+        """No order has changed for so long that none may be on its way: in production two runs are
+        further apart than that.
+        """
+
+        async def quiet() -> bool:
+            return not await self.desk.store.book.changed_since(datetime.now(UTC) - _ON_ITS_WAY)
+
+        await eventually(quiet, interval=0.5)
 
     async def open(self) -> bool:
         return (await self.switch.state()).holds == ()

@@ -18,6 +18,7 @@ from clients.vault import settle_calldata
 from clients.wallet import ERC20, USDT, Requested
 from models.chain import RefundItem
 from models.control import HoldKind
+from models.drafts import OrderFilter
 from models.house import HouseVerb
 from models.money import SHARE_SCALE
 from models.order import Order, OrderStatus, Reason, Stage
@@ -359,14 +360,24 @@ async def test_hold_only_in_redis(seed: Seed) -> None:
 
 
 async def test_house_position_without_its_order(seed: Seed) -> None:
-    """In a symbol that nobody trades just now: what may be on its way is not written off."""
-    made = await executed(seed)
-    symbol = next(one for one in seed.desk.stack.chain.shares if one != SYMBOL)
-    position = house_position("nobodys", symbol=symbol, quantity=1, request_id=made.request_id)
+    await seed.still()
+    (row,) = (await seed.desk.store.orders.page(OrderFilter(OrderStatus.EXECUTED), "", 1)).items
+    position = house_position("nobodys", symbol=SYMBOL, quantity=1, request_id=row.request_id)
     await seed.write(lambda session: session.add(position))
     await seed.found(kinds.HOUSE_STALE)
-    assert f"house:{symbol}" in await seed.holds()
+    assert f"house:{SYMBOL}" in await seed.holds()
     await seed.decide(HouseVerb.WRITE_OFF)
+
+
+async def test_token_out_of_nothing(seed: Seed) -> None:
+    """A token that no share backs: its symbol is held until the sum is right again."""
+    await seed.still()
+    vault = seed.desk.alice.vault
+    await seed.as_vault(seed.desk.token, SHARE.calldata("mint", vault, SHARE_SCALE))
+    found = await seed.found(kinds.POSITION)
+    assert str(-SHARE_SCALE) in found.detail
+    assert await seed.holds() == [POSITION_HOLD]
+    await seed.as_vault(seed.desk.token, SHARE.calldata("burn", SHARE_SCALE))
 
 
 async def test_reservation_leaked(seed: Seed) -> None:
@@ -375,16 +386,6 @@ async def test_reservation_leaked(seed: Seed) -> None:
     await seed.found(kinds.RESERVATION)
     (claim,) = await seed.desk.store.placements.of_request(made.request_id)
     assert claim.released_at is not None
-
-
-async def test_token_out_of_nothing(seed: Seed) -> None:
-    """A token that no share backs: its symbol is held until the sum is right again."""
-    vault = seed.desk.alice.vault
-    await seed.as_vault(seed.desk.token, SHARE.calldata("mint", vault, SHARE_SCALE))
-    found = await seed.found(kinds.POSITION)
-    assert str(-SHARE_SCALE) in found.detail
-    assert await seed.holds() == [POSITION_HOLD]
-    await seed.as_vault(seed.desk.token, SHARE.calldata("burn", SHARE_SCALE))
 
 
 async def test_money_missing_in_the_vault(seed: Seed) -> None:
