@@ -26,6 +26,7 @@ from bronco.sections import (
     ReserveSettings,
     Section,
     TemporalSettings,
+    TracesSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
 from bronco.trading import BrokerSettings, ChainSettings, OrderSettings, TradingEnvironment
@@ -57,6 +58,7 @@ class Settings(BaseModel):
     reserves: ReserveSettings
     log: LogSettings
     metrics: MetricsSettings
+    traces: TracesSettings
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":

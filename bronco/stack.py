@@ -129,6 +129,7 @@ class Stack:
         environment = without_key(self.settings.environment())
         if arguments[0] == "worker":
             environment["BRONCO_METRICS_PORT"] = str(port)
+            environment["BRONCO_METRICS_TEMPORAL_PORT"] = str(free_port())
         return await self._start(name, arguments, environment, ready)
 
     async def start_signer(self) -> ManagedProcess:
@@ -215,7 +216,7 @@ async def _services(options: StackOptions, report: Report, leaving: AsyncExitSta
     api_key = secrets.token_urlsafe(24)
     simulator, port, control_port = opend_up.result()
     told = _environment(options, chain, anvil, temporal, redis, url, port, api_key)
-    settings = Settings.load(_dashboard(temporal) | told)
+    settings = Settings.load(_dashboard(temporal, control_port) | told)
     return Stack(
         options=options,
         chain=chain,
@@ -290,10 +291,11 @@ async def _contracts(anvil: Anvil, plan: DevChainPlan) -> DevChain:
         await rpc.close()
 
 
-def _dashboard(temporal: TemporalServer) -> dict[str, str]:
+def _dashboard(temporal: TemporalServer, control_port: int) -> dict[str, str]:
     """What the dashboard may do here and nowhere else: hand in requests, and break the broker."""
     return {
         "BRONCO_DASHBOARD_DEV_TOOLS": "true",
+        "BRONCO_DASHBOARD_SIMULATOR": f"{HOST}:{control_port}",
         "BRONCO_DASHBOARD_TEMPORAL_UI": temporal.ui_url or "",
     }
 
