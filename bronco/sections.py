@@ -212,6 +212,17 @@ class AuditSettings(Section):
         return self
 
 
+class ReserveSettings(Section):
+    """Signed statements of the reserves, published as files by `bronco reserves publish`."""
+
+    directory: Path | None = Field(
+        None, description="folder they are published in; empty = none are, and none is missed"
+    )
+    max_age_seconds: Seconds = Field(
+        7200.0, description="the newest one older than this is alarmed, seconds"
+    )
+
+
 class LogFormat(StrEnum):
     """How a line looks."""
 
