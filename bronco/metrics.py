@@ -121,3 +121,23 @@ SIGNATURES = Counter(
     ("outcome",),
     registry=REGISTRY,
 )
+WEBHOOK_SENDS = Counter(
+    "bronco_webhook_sends_total",
+    "Posts to webhooks; outcome is ok or failed.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+WEBHOOK_PENDING = Gauge(
+    "bronco_webhook_pending", "Deliveries that active webhooks still wait for.", registry=REGISTRY
+)
+WEBHOOK_FAILED = Gauge(
+    "bronco_webhook_failed", "Deliveries that were given up and are kept.", registry=REGISTRY
+)
+WEBHOOK_OLDEST = Gauge(
+    "bronco_webhook_oldest_pending_seconds",
+    "Age of the oldest delivery that is pending; 0 = none is.",
+    registry=REGISTRY,
+)
+WEBHOOK_DISABLED = Gauge(
+    "bronco_webhook_disabled", "Webhooks that are disabled, by whomever.", registry=REGISTRY
+)

@@ -1,5 +1,6 @@
 """What can be set, section by section; every field says its unit. Pure: nothing is read here."""
 
+import ipaddress
 import json
 import re
 from enum import StrEnum
@@ -55,6 +56,13 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError("write networks such as 10.2.0.0/16 or fd00::/8") from error
+
+
 def _sha256(value: str) -> str:
     if not _SHA256.match(value):
         raise ValueError("write the SHA-256 of each key as 64 lower-case hex digits, never the key")
@@ -70,6 +78,7 @@ def _lines(path: Path | None) -> list[str]:
 Address = Annotated[str, AfterValidator(_address)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 KeyHash = Annotated[str, AfterValidator(_sha256)]
+Network = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
 Bps = Annotated[int, Field(gt=0, lt=10_000)]
@@ -181,6 +190,34 @@ class AuditSettings(Section):
     def _complete(self) -> Self:
         if self.directory is not None and self.address is None:
             raise ValueError("address: is required where directory is set")
+        return self
+
+
+class WebhookSettings(Section):
+    """Webhooks: telling others of changes of orders, signed."""
+
+    key_file: FilePath | None = Field(
+        None,
+        description="file of one line that all secrets are derived from, readable by us alone, the "
+        "same for API and workers; empty = no webhooks",
+    )
+    allow_http: bool = Field(False, description="also plain http:, for development alone")
+    allow_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="private networks that may be told too, e.g. 10.2.0.0/16; commas between"
+    )
+    timeout_seconds: Seconds = Field(10.0, description="seconds an endpoint has to answer")
+    retry_seconds: Seconds = Field(5.0, description="seconds to the second try; then ever longer")
+    give_up_seconds: Seconds = Field(
+        432_000.0, description="a change is tried so long, and an endpoint that fails is disabled"
+    )
+    keep_seconds: Seconds = Field(
+        1_209_600.0, description="changes can be replayed and streams resumed so long"
+    )
+
+    @model_validator(mode="after")
+    def _kept_long_enough(self) -> Self:
+        if self.keep_seconds <= self.give_up_seconds:
+            raise ValueError("keep_seconds: must be more than give_up_seconds")
         return self
 
 

@@ -24,6 +24,7 @@ from bronco.sections import (
     RedisSettings,
     Section,
     TemporalSettings,
+    WebhookSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
 from bronco.trading import BrokerSettings, ChainSettings, OrderSettings, TradingEnvironment
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    webhook: WebhookSettings
     log: LogSettings
     metrics: MetricsSettings
 
