@@ -104,7 +104,7 @@ class Sent(NamedTuple):
 
 
 class RetryPolicy(NamedTuple):
-    """When a send is tried again. first, most: shortest and longest pause. lifetime: of a change."""
+    """When a send is tried again. first, most: the pauses. lifetime: of a change, then it is up."""
 
     first: timedelta = timedelta(seconds=5)
     most: timedelta = timedelta(hours=4)

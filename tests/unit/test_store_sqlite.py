@@ -21,6 +21,7 @@ from tests.contracts.placements import *  # noqa: F403
 from tests.contracts.records import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
+from tests.contracts.webhooks import *  # noqa: F403
 
 
 @pytest.fixture
