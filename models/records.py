@@ -332,6 +332,17 @@ class Finding(SQLModel, table=True):
     handled: str = Field(default="", max_length=191)
 
 
+class ReserveRow(SQLModel, table=True):
+    """One statement of the reserves (models.reserves), as a run of reconcile made it."""
+
+    __tablename__ = "reserves"
+    __table_args__ = TABLE_OPTIONS
+
+    id: int | None = Field(default=None, primary_key=True)
+    taken_at: datetime = Field(sa_column=time_column(index=True))
+    document: str = Field(sa_column=text_column())
+
+
 class LockRow(SQLModel, table=True):
     """One row per thing that is done one at a time; locked, not deleted.
 

@@ -28,6 +28,7 @@ def over(order: BrokerOrder) -> bool:
 class OrderState:
     """The mutable part of one order's run.
 
+    recalled: a pause wants back what works at the broker now; the request itself stays.
     woken: somebody asked us to look again. heard: a push brought something about a broker order.
     approvable: the item was there already, refused for something that approvals go past.
     """
@@ -43,6 +44,7 @@ class OrderState:
         self.order: BrokerOrder | None = None
         self._early: dict[str, BrokerOrder] = {}
         self.cancel_wanted = False
+        self.recalled = False
         self.woken = False
         self.heard = False
         self.settled = False
@@ -66,6 +68,11 @@ class OrderState:
     def cancel(self) -> None:
         """The user (or an operator) wants out."""
         self.cancel_wanted = True
+        self.woken = True
+
+    def recall(self) -> None:
+        """The desk wants back what is at the broker, or on its way there."""
+        self.recalled = True
         self.woken = True
 
     def mark_settled(self) -> None:

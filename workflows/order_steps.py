@@ -37,6 +37,8 @@ _SLOWEST_CONFIRMATION_SECONDS = 30.0
 _OWED_GROWTH = 1.5
 _CANCEL = "Cancel"
 """Memo that carries a cancel which only a signal told us from one run to the next."""
+_RECALL = "Recall"
+"""The same for what a pause calls back."""
 
 
 class OrderSteps:
@@ -60,6 +62,8 @@ class OrderSteps:
         state.begin_versions(admitted.version)
         if workflow.memo_value(_CANCEL, default=False):
             state.cancel()
+        if workflow.memo_value(_RECALL, default=False):
+            state.recall()
         if admitted.terms is not None:
             state.deadline = admitted.terms.deadline
             state.cancel_wanted = state.cancel_wanted or admitted.terms.cancel_requested
@@ -183,7 +187,8 @@ class OrderSteps:
         long = 0 < most <= info.get_current_history_length()
         due = long or info.is_continue_as_new_suggested()
         if due and workflow.all_handlers_finished():
-            memo = {_CANCEL: True} if self.state.cancel_wanted else None
+            told = {_CANCEL: self.state.cancel_wanted, _RECALL: self.state.recalled}
+            memo = {name: True for name, wanted in told.items() if wanted} or None
             workflow.continue_as_new(self.state.request, memo=memo)
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:

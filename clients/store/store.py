@@ -17,7 +17,9 @@ from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
+from clients.store.reserves import ReserveBook
 from clients.store.review import Review
+from clients.store.sessions import Sessions
 from clients.store.webhooks import Webhooks
 
 
@@ -46,9 +48,11 @@ class Store:
         self.webhooks = Webhooks(self._database, self.changes)
         self.deliveries = Deliveries(self._database, self.changes)
         self.findings = Findings(self._database)
+        self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.sessions = Sessions(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property
