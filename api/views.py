@@ -89,7 +89,7 @@ class TimelineEntry(BaseModel):
 class OrderDetail(OrderView):
     """An order with everything that happened to it. unknown: only in stage UNKNOWN."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE | {"timeline": []}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{**EXAMPLE, "timeline": []}]})
 
     claims: list[ClaimView] = Field(default_factory=list)
     item: ItemView | None = None

@@ -3,6 +3,7 @@
 Amounts are strings of base units, times are UTC.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -27,7 +28,7 @@ Units = Annotated[int, PlainSerializer(str, return_type=str)]
 Dollars = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
 Utc = Annotated[datetime, AfterValidator(_utc)]
 
-EXAMPLE: dict[str, Any] = {
+EXAMPLE: Mapping[str, Any] = {
     "internal_id": 42,
     "chain_id": 1,
     "vault": "0x9fe46736679d2d9a65f0992f2272de9f3c7fa6e0",
@@ -80,7 +81,7 @@ class OrderView(View):
     seconds.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [dict(EXAMPLE)]})
 
     internal_id: int
     chain_id: int
