@@ -25,6 +25,7 @@ from bronco.sections import (
     RedisSettings,
     Section,
     TemporalSettings,
+    TracesSettings,
     WebhookSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
@@ -57,6 +58,7 @@ class Settings(BaseModel):
     webhook: WebhookSettings
     log: LogSettings
     metrics: MetricsSettings
+    traces: TracesSettings
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":

@@ -13,6 +13,7 @@ from clients.store.findings import Findings
 from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
+from clients.store.levels import LevelReader
 from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
@@ -51,6 +52,7 @@ class Store:
         self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
+        self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
         self.sessions = Sessions(self._database)
         self.request_keys = RequestKeys(self._database)
