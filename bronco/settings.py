@@ -22,6 +22,7 @@ from bronco.sections import (
     HouseSettings,
     LogSettings,
     MetricsSettings,
+    OidcSettings,
     RedisSettings,
     Section,
     TemporalSettings,
@@ -54,6 +55,7 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    oidc: OidcSettings
     webhook: WebhookSettings
     log: LogSettings
     metrics: MetricsSettings
