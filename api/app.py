@@ -20,6 +20,7 @@ from api import (
     webhooks,
 )
 from api.auth import KeyRing
+from api.bearer import Bearers
 from api.dashboard.session import Entrance
 from api.dashboard.site import Dashboard, Decimals
 from api.doors import Doors
@@ -108,6 +109,7 @@ def _let_in(
     app.add_middleware(
         Doors,
         ring=ring,
+        bearers=Bearers.of(settings.oidc),
         entrance=entrance,
         gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,

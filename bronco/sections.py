@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,6 +24,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from models.access import Role
 
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 _LAST_PORT = 65535
@@ -57,6 +60,13 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _role_of(value: str) -> str:
+    claim, _, role = value.rpartition(":")
+    if not claim or role not in set(Role):
+        raise ValueError("write value:role, with one of viewer, operator, approver or admin")
+    return value
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -80,6 +90,7 @@ Address = Annotated[str, AfterValidator(_address)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 KeyHash = Annotated[str, AfterValidator(_sha256)]
 Network = Annotated[str, AfterValidator(_network)]
+RoleOf = Annotated[str, AfterValidator(_role_of)]
 Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
 Bps = Annotated[int, Field(gt=0, lt=10_000)]
@@ -244,6 +255,37 @@ class WebhookSettings(Section):
         if self.keep_seconds <= self.give_up_seconds:
             raise ValueError("keep_seconds: must be more than give_up_seconds")
         return self
+
+
+class OidcSettings(Section):
+    """People who come with a bearer token of an OpenID Connect issuer, beside API keys."""
+
+    issuer: str = Field("", description="https: URL as tokens have it in iss; empty = no tokens")
+    audience: str = Field("", description="what aud must name; required with an issuer")
+    role_claim: str = Field("groups", description="claim with the roles, e.g. realm_access.roles")
+    roles: Annotated[tuple[RoleOf, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="value:role, e.g. desk:operator,heads:admin; no role, no access"
+    )
+    leeway_seconds: int = Field(60, ge=0, le=300, description="seconds that clocks may differ")
+    allow_http: bool = Field(False, description="also an issuer over http:, for development alone")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.issuer:
+            return self
+        if not self.issuer.startswith(("https://", "http://") if self.allow_http else "https://"):
+            raise ValueError("issuer: write https://...")
+        if not self.audience:
+            raise ValueError("audience: is required where issuer is set")
+        if not self.roles:
+            raise ValueError("roles: is required where issuer is set")
+        return self
+
+    @property
+    def role_of(self) -> Mapping[str, Role]:
+        """The role that each value of the claim gives."""
+        pairs = (each.rpartition(":") for each in self.roles)
+        return {value: Role(role) for value, _, role in pairs}
 
 
 class LogFormat(StrEnum):

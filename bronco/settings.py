@@ -22,6 +22,7 @@ from bronco.sections import (
     HouseSettings,
     LogSettings,
     MetricsSettings,
+    OidcSettings,
     RedisSettings,
     Section,
     TemporalSettings,
@@ -55,6 +56,7 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    oidc: OidcSettings
     webhook: WebhookSettings
     log: LogSettings
     metrics: MetricsSettings
