@@ -291,6 +291,17 @@ class OidcSettings(Section):
         return {value: Role(role) for value, _, role in pairs}
 
 
+class ReserveSettings(Section):
+    """Signed statements of the reserves, published as files by `bronco reserves publish`."""
+
+    directory: Path | None = Field(
+        None, description="folder they are published in; empty = none are, and none is missed"
+    )
+    max_age_seconds: Seconds = Field(
+        7200.0, description="the newest one older than this is alarmed, seconds"
+    )
+
+
 class LogFormat(StrEnum):
     """How a line looks."""
 

@@ -24,6 +24,7 @@ from bronco.sections import (
     MetricsSettings,
     OidcSettings,
     RedisSettings,
+    ReserveSettings,
     Section,
     TemporalSettings,
     TracesSettings,
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     audit: AuditSettings
     oidc: OidcSettings
     webhook: WebhookSettings
+    reserves: ReserveSettings
     log: LogSettings
     metrics: MetricsSettings
     traces: TracesSettings
