@@ -179,6 +179,9 @@ class DashboardSettings(Section):
         description="whether it hands in deposits and redeems for the users of a dev chain, and "
         "switches faults of the simulator; on other chains always no",
     )
+    simulator: HostPort | None = Field(
+        None, description="host:port of the OpenD simulator's control port, for dev_tools"
+    )
 
 
 class HouseSettings(Section):
@@ -207,6 +210,17 @@ class AuditSettings(Section):
         if self.directory is not None and self.address is None:
             raise ValueError("address: is required where directory is set")
         return self
+
+
+class ReserveSettings(Section):
+    """Signed statements of the reserves, published as files by `bronco reserves publish`."""
+
+    directory: Path | None = Field(
+        None, description="folder they are published in; empty = none are, and none is missed"
+    )
+    max_age_seconds: Seconds = Field(
+        7200.0, description="the newest one older than this is alarmed, seconds"
+    )
 
 
 class LogFormat(StrEnum):

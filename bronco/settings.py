@@ -23,6 +23,7 @@ from bronco.sections import (
     LogSettings,
     MetricsSettings,
     RedisSettings,
+    ReserveSettings,
     Section,
     TemporalSettings,
     TracesSettings,
@@ -54,6 +55,7 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    reserves: ReserveSettings
     log: LogSettings
     metrics: MetricsSettings
     traces: TracesSettings

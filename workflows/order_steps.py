@@ -188,8 +188,9 @@ class OrderSteps:
         due = long or info.is_continue_as_new_suggested()
         if due and workflow.all_handlers_finished():
             told = {_CANCEL: self.state.cancel_wanted, _RECALL: self.state.recalled}
-            memo = {name: True for name, wanted in told.items() if wanted} or None
-            workflow.continue_as_new(self.state.request, memo=memo)
+            # None keeps the memo of this run, and with it a recall that is over by now.
+            said = any(told.values()) or workflow.memo_value(_RECALL, default=False)
+            workflow.continue_as_new(self.state.request, memo=told if said else None)
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
         """Await a step to its end even if the workflow is cancelled meanwhile.
