@@ -17,8 +17,10 @@ from api import (
     openapi,
     orders,
     reserves,
+    webhooks,
 )
 from api.auth import KeyRing
+from api.bearer import Bearers
 from api.dashboard.dev import DevTools
 from api.dashboard.session import Entrance
 from api.dashboard.site import Dashboard, Decimals
@@ -76,6 +78,7 @@ def create_app(
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))
     app.include_router(api_keys.routes(store))
+    app.include_router(webhooks.routes(store, webhooks.post_of(settings.webhook)))
     app.include_router(reserves.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
@@ -111,6 +114,7 @@ def _let_in(
     app.add_middleware(
         Doors,
         ring=ring,
+        bearers=Bearers.of(settings.oidc),
         entrance=entrance,
         gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,

@@ -6,6 +6,7 @@ from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
 from clients.store.changes import Changes
 from clients.store.decisions import HouseDecisions
+from clients.store.deliveries import Deliveries
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
 from clients.store.findings import Findings
@@ -21,6 +22,7 @@ from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
 from clients.store.sessions import Sessions
+from clients.store.webhooks import Webhooks
 
 
 class Store:
@@ -45,6 +47,8 @@ class Store:
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
         self.changes = Changes(self._database)
+        self.webhooks = Webhooks(self._database, self.changes)
+        self.deliveries = Deliveries(self._database, self.changes)
         self.findings = Findings(self._database)
         self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
