@@ -18,6 +18,7 @@ from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
 from activities.control import ControlActivities
 from activities.flattening import FlattenActivities
+from activities.operating import OperatingActivities
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
 from activities.resolving import ResolvingActivities
@@ -148,6 +149,7 @@ def _orders(clients: Clients) -> Worker:
         [
             *_of(orders),
             *_of(approvals),
+            *_of(OperatingActivities(clients.store)),
             *_of(settlement),
             *_of(sweep),
             *_of(_control(clients)),

@@ -24,6 +24,7 @@ from models.messages import (
     ReadRequestResult,
     RecordStageInput,
 )
+from models.operating import OperatorAct
 from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import VaultStatus
@@ -37,6 +38,8 @@ _SLOWEST_CONFIRMATION_SECONDS = 30.0
 _OWED_GROWTH = 1.5
 _CANCEL = "Cancel"
 """Memo that carries a cancel which only a signal told us from one run to the next."""
+_OPERATOR = "Operator"
+"""Memo beside it: who cancelled it, where it was an operator."""
 
 
 class OrderSteps:
@@ -60,6 +63,8 @@ class OrderSteps:
         state.begin_versions(admitted.version)
         if workflow.memo_value(_CANCEL, default=False):
             state.cancel()
+            by = workflow.memo_value(_OPERATOR, default=None)
+            state.operator = OperatorAct.model_validate(by) if by else state.operator
         if admitted.terms is not None:
             state.deadline = admitted.terms.deadline
             state.cancel_wanted = state.cancel_wanted or admitted.terms.cancel_requested
@@ -183,8 +188,13 @@ class OrderSteps:
         long = 0 < most <= info.get_current_history_length()
         due = long or info.is_continue_as_new_suggested()
         if due and workflow.all_handlers_finished():
-            memo = {_CANCEL: True} if self.state.cancel_wanted else None
-            workflow.continue_as_new(self.state.request, memo=memo)
+            workflow.continue_as_new(self.state.request, memo=self._memo())
+
+    def _memo(self) -> dict[str, object] | None:
+        if not self.state.cancel_wanted:
+            return None
+        by = self.state.operator
+        return {_CANCEL: True} | ({_OPERATOR: by.model_dump(mode="json")} if by else {})
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
         """Await a step to its end even if the workflow is cancelled meanwhile.
