@@ -39,6 +39,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /docs": Need.NOTHING,
     "GET /docs/oauth2-redirect": Need.NOTHING,
     "GET /redoc": Need.NOTHING,
+    "GET /quote": Need.READING,
     "GET /orders": Need.READING,
     "GET /orders/{key}": Need.READING,
     "GET /orders/{key}/approval": Need.READING,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from clients.quota import Quotas
 
 _CONTROL = "/control/"
+_COSTLY = frozenset({"/quote"})
+"""What asks chain and broker anew: counted with the acts."""
 _UNCOUNTED = frozenset({"/healthz", "/metrics"})
 """What probes ask, all from one address; none of it reaches the database."""
 _SUBNET_BITS = 64
@@ -66,6 +68,8 @@ class Gauge:
 def _bucket(scope: Scope) -> Bucket:
     if scope["path"].startswith(_CONTROL):
         return Bucket.CONTROL
+    if scope["path"] in _COSTLY:
+        return Bucket.WRITING
     return Bucket.READING if scope["method"] in ("GET", "HEAD") else Bucket.WRITING
 
 

@@ -53,6 +53,7 @@ from workflows.chain_watch import ChainWatchWorkflow
 from workflows.control import TradingControlWorkflow
 from workflows.deposit import DepositWorkflow
 from workflows.house import HouseWorkflow
+from workflows.quoting import QuoteWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.redeem import RedeemWorkflow
 from workflows.settlement import SettlementWorkflow
@@ -67,6 +68,7 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     HouseWorkflow,
     AuditHeadWorkflow,
+    QuoteWorkflow,
 )
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
 _STICKY = timedelta(seconds=1)
@@ -209,6 +211,7 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
             [
                 *_of(resolving),
                 *_of(cancelling),
+                *_of(parts.quoting(clients, broker)),
                 *_of(parts.reconcile(clients, broker)),
                 *_of(parts.house(clients, broker)),
                 *_of(FlattenActivities(clients.store, clients.gateway)),
