@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from temporalio.client import Client
 
-from api import api_keys, approvals, control, health, metrics, openapi, operating, orders, quoting
+from api import (
+    api_keys,
+    approvals,
+    control,
+    follow,
+    health,
+    metrics,
+    openapi,
+    operating,
+    orders,
+    quoting,
+    statements,
+    stats,
+)
 from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
@@ -43,9 +56,12 @@ def create_app(
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))
+    app.include_router(operating.routes(operating.OrderDesk(temporal_client, store)))
     quotes = quoting.QuoteDesk(temporal_client, settings.chain.asset_book)
     app.include_router(quoting.routes(quotes, switch, flags))
-    app.include_router(operating.routes(operating.OrderDesk(temporal_client, store)))
+    app.include_router(stats.routes(store))
+    app.include_router(statements.routes(store, settings.limits.usdt_decimals))
+    app.include_router(follow.routes(store, enabled=settings.api.follow))
     app.include_router(api_keys.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))

@@ -1,4 +1,4 @@
-"""How long a request may live, and when its owner may take it back: fixed when the vault is made."""
+"""How long a request may live, and when its owner may take it back: fixed by the vault's making."""
 
 from clients.rpc import Call, RpcGarbled
 from clients.vault import VAULT, VaultClient

@@ -150,7 +150,7 @@ class Approvers(ChainModel):
 
 
 class Lifetimes(ChainModel):
-    """Seconds: from a request's deadline until its owner may reclaim; least and most it may live."""
+    """Seconds: from deadline to reclaim; least and most that a request may live."""
 
     grace: int
     shortest: int

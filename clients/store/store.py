@@ -16,6 +16,8 @@ from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
 from clients.store.review import Review
+from clients.store.statements import Statements
+from clients.store.stats import Stats
 
 
 class Store:
@@ -43,6 +45,8 @@ class Store:
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.day_statements = Statements(self._database)
+        self.stats = Stats(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property

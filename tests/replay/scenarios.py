@@ -197,8 +197,8 @@ async def operator_refunded(desk: Desk) -> Handle:
     world = await _world(desk, 16)
     world.places = [HELD] * 20
     handle = await desk.start(world)
-    await completed(handle, 3)
-    for verb in (Verb.RETRY, Verb.REFUND):
+    for done, verb in ((4, Verb.RETRY), (6, Verb.REFUND)):
+        await completed(handle, done)
         await handle.execute_update("operate", OperatorAct(verb=verb, who="ada", reason="asked"))
     return await _ended(handle)
 
