@@ -15,7 +15,7 @@ from models.stats import percentile
 if TYPE_CHECKING:
     from clients.store import Store
 
-_SHARES = (0.5, 0.9, 0.99)
+_PERCENTS = (50, 90, 99)
 _EXAMPLE: dict[str, Any] = {
     "by_status": {"EXECUTED": 41, "PENDING": 2},
     "by_stage": {"SETTLED": 41, "HELD": 2},
@@ -28,7 +28,7 @@ _EXAMPLE: dict[str, Any] = {
             "fees": "41000000",
         }
     ],
-    "settle_seconds": {"orders": 41, "p50": 9.2, "p90": 14.0, "p99": 31.5},
+    "settle_milliseconds": {"orders": 41, "p50": 9_200, "p90": 14_000, "p99": 31_500},
     "since": "2026-01-05T00:00:00Z",
 }
 
@@ -43,24 +43,24 @@ class DayView(View):
     fees: Units
 
 
-class SettleSeconds(BaseModel):
+class SettleMilliseconds(BaseModel):
     """From a request's row to its end, of what was executed; null where nothing was."""
 
     orders: int
-    p50: float | None
-    p90: float | None
-    p99: float | None
+    p50: int | None
+    p90: int | None
+    p99: int | None
 
 
 class StatsView(BaseModel):
-    """Counts of all orders there are; days and seconds of those executed since `since`."""
+    """Counts of all orders there are; days and times of those executed since `since`."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     by_status: dict[OrderStatus, int]
     by_stage: dict[Stage, int]
     days: list[DayView]
-    settle_seconds: SettleSeconds
+    settle_milliseconds: SettleMilliseconds
     since: datetime
 
 
@@ -83,13 +83,12 @@ async def read_stats(store: "Store", days: int, now: datetime) -> StatsView:
     since = now - timedelta(days=days)
     counts = await store.orders.counts()
     volumes = await store.stats.executed_since(since)
-    found = [percentile(volumes.seconds, share) for share in _SHARES]
-    p50, p90, p99 = (None if each is None else round(each, 3) for each in found)
+    p50, p90, p99 = (percentile(volumes.took, percent) for percent in _PERCENTS)
     newest = sorted(volumes.days.values(), key=lambda each: each.day, reverse=True)
     return StatsView(
         by_status=counts.by_status,
         by_stage=counts.by_stage,
         days=[DayView.model_validate(day) for day in newest],
-        settle_seconds=SettleSeconds(orders=len(volumes.seconds), p50=p50, p90=p90, p99=p99),
+        settle_milliseconds=SettleMilliseconds(orders=len(volumes.took), p50=p50, p90=p90, p99=p99),
         since=since,
     )

@@ -1,22 +1,17 @@
 """The end-of-day statement: what the broker confirmed beside what the vault settled. Pure."""
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
 from models.broker import BrokerOrder
-from models.columns import naive_utc
-from models.errors import InvalidInput
 from models.money import units_burned, units_minted, usd_to_units_down, usd_to_units_up
 from models.records import ItemKind, ItemState, Placement, SettlementItem
 from models.requests import Side
 
-_EXCHANGE = ZoneInfo("America/New_York")
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _DONE = frozenset({ItemState.MINED, ItemState.FINAL})
 
 
@@ -103,19 +98,6 @@ class RequestFills(BaseModel):
     item: SettlementItem | None
 
 
-def trading_day(day: date) -> tuple[datetime, datetime]:
-    """When a day in New York begins and ends, naive UTC.
-
-    Raises:
-        InvalidInput: no year in which anything was traded.
-    """
-    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
-        raise InvalidInput("date", day, f"give a day from {_FIRST_YEAR} to {_LAST_YEAR}")
-    begin = datetime.combine(day, time.min, _EXCHANGE)
-    end = datetime.combine(day + timedelta(days=1), time.min, _EXCHANGE)
-    return naive_utc(begin), naive_utc(end)
-
-
 def confirmed_line(
     order: BrokerOrder, at: datetime, request_id: str, fills: RequestFills | None, decimals: int
 ) -> StatementLine:
@@ -187,14 +169,6 @@ def _units(fills: RequestFills, side: Side) -> int:
     worth = units_minted if side is Side.BUY else units_burned
     found = ((order.filled, ratios.get(order.remark)) for order in fills.orders)
     return sum(worth(shares, ratio) if ratio else worth(shares) for shares, ratio in found)
-
-
-def totals_of(lines: Iterable[StatementLine]) -> StatementTotals:
-    """The sums of some lines."""
-    totals = StatementTotals()
-    for line in lines:
-        totals.add(line)
-    return totals
 
 
 def _plus(sum_so_far: str, value: str) -> str:

@@ -1,36 +1,33 @@
 """Numbers over many orders: volumes by day, and how long a settlement takes. Pure."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 from models.requests import Side
 
-_EXCHANGE = ZoneInfo("America/New_York")
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """One order that was executed. spent, received, fee: USDT or token units, as on its row."""
+    """One order that was executed. day: in New York. took: from its row to its end.
 
-    symbol: str
+    spent, received, fee: USDT or token units, as on its row.
+    """
+
     side: Side
     spent: int
     received: int
     fee: int
-    created_at: datetime
-    ended_at: datetime
-
-    @property
-    def seconds(self) -> float:
-        """From its row to its end."""
-        return max(0.0, (self.ended_at - self.created_at).total_seconds())
+    day: date
+    took: timedelta
 
 
 @dataclass(slots=True)
 class DayVolume:
-    """What was executed on one day in New York, USDT units."""
+    """What was executed on one day, USDT units."""
 
     day: date
     orders: int = 0
@@ -38,25 +35,27 @@ class DayVolume:
     redeemed: int = 0
     fees: int = 0
 
+    def add(self, order: Executed) -> None:
+        """Count one."""
+        self.orders += 1
+        self.fees += order.fee
+        if order.side is Side.BUY:
+            self.deposited += order.spent
+        else:
+            self.redeemed += order.received
+
 
 @dataclass(slots=True)
 class Volumes:
-    """By day, newest first, and how long each order took."""
+    """By day, and how long each order took, milliseconds."""
 
     days: dict[date, DayVolume] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
+    took: list[int] = field(default_factory=list)
 
     def add(self, order: Executed) -> None:
         """Count one."""
-        day = order.ended_at.replace(tzinfo=UTC).astimezone(_EXCHANGE).date()
-        volume = self.days.setdefault(day, DayVolume(day))
-        volume.orders += 1
-        volume.fees += order.fee
-        if order.side is Side.BUY:
-            volume.deposited += order.spent
-        else:
-            volume.redeemed += order.received
-        self.seconds.append(order.seconds)
+        self.days.setdefault(order.day, DayVolume(order.day)).add(order)
+        self.took.append(max(0, math.floor(order.took / _MILLISECOND)))
 
 
 def volumes_of(orders: Iterable[Executed]) -> Volumes:
@@ -67,10 +66,9 @@ def volumes_of(orders: Iterable[Executed]) -> Volumes:
     return found
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """The smallest value that this share of them does not exceed; None where there are none."""
+def percentile(values: Sequence[int], percent: int) -> int | None:
+    """The smallest value that so many of a hundred do not exceed; None where there are none."""
     if not values:
         return None
-    ordered = sorted(values)
-    at = max(0, -(-len(ordered) * share // 1) - 1)
-    return ordered[min(len(ordered) - 1, int(at))]
+    rank = math.ceil(len(values) * percent / 100)
+    return sorted(values)[max(0, rank - 1)]

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
+from clients.store.days import trading_day
 from clients.store.engine import Database
 from models.broker import BrokerOrder
 from models.order import Order
@@ -15,7 +16,6 @@ from models.statement import (
     RequestFills,
     StatementLine,
     confirmed_line,
-    trading_day,
     unconfirmed_line,
 )
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from clients.store.days import day_of
 from clients.store.engine import Database
 from models.columns import naive_utc
 from models.order import Order, OrderStatus
@@ -25,7 +26,6 @@ class Stats:
         """Volumes and durations of what was executed since; one statement."""
         chosen = (
             columns(
-                col(Order.symbol),
                 col(Order.order_type),
                 col(Order.spent),
                 col(Order.received),
@@ -40,7 +40,9 @@ class Stats:
         )
 
         def work(session: Session) -> Volumes:
-            rows = session.execute(chosen)
-            return volumes_of(Executed(row[0], Side(row[1]), *row[2:]) for row in rows)
+            return volumes_of(
+                Executed(Side(side), spent, received, fee, day_of(ended), ended - begun)
+                for side, spent, received, fee, begun, ended in session.execute(chosen)
+            )
 
         return await self._database.read("reading volumes", work)
