@@ -56,14 +56,14 @@ def seen_equations(view: View) -> Iterator[Observation]:
     if view.books.owed:
         detail = f"{view.books.owed} USDT units are owed, {view.books.free} are free"
         yield Observation("owed:vault", OWED, detail)
-    if _stale(view):
+    if stale(view):
         detail = f"the broker's book was last read at {view.book_read_at}"
         yield Observation("book:stale", BOOK_STALE, detail)
     for symbol, problem in view.unread.items():
         yield Observation(f"ratio:{symbol}", RATIO_UNREAD, problem)
-    yield from seen_backing(view.backing, book_stale=_stale(view))
+    yield from seen_backing(view.backing, book_stale=stale(view))
     for symbol in view.supply:
-        gap = _gap(view, symbol)
+        gap = gap_of(view, symbol)
         if gap is not None and gap.wrong:
             detail = f"the broker holds {gap.units} token units more than tokens and fills explain"
             yield Observation(f"position:{symbol}", POSITION, detail)
@@ -73,17 +73,17 @@ def seen_well(view: View) -> frozenset[tuple[str, str]]:
     """(kind, symbol) of what was measured and is as it must be; what could not be is not in it."""
     well = {(MONEY, "")} if not list(money_holds(view.books, view.open)) else set()
     for symbol in view.supply:
-        gap = _gap(view, symbol)
+        gap = gap_of(view, symbol)
         if gap is not None and gap.well:
             well.add((POSITION, symbol))
     for symbol, backing in view.backing.items():
-        measured = backing.minted is not None and not backing.problem and not _stale(view)
+        measured = backing.minted is not None and not backing.problem and not stale(view)
         if measured and not backing.uncovered:
             well.add((SUPPLY_UNCOVERED, symbol))
     return frozenset(well)
 
 
-def _gap(view: View, symbol: str) -> Gap | None:
+def gap_of(view: View, symbol: str) -> Gap | None:
     """None: it cannot be said."""
     ratio = view.ratios.get(symbol)
     if view.positions is None or ratio is None:
@@ -93,5 +93,6 @@ def _gap(view: View, symbol: str) -> Gap | None:
     return Gap(units, units_burned(view.unsure.get(symbol, 0), ratio), left_over(ratio))
 
 
-def _stale(view: View) -> bool:
+def stale(view: View) -> bool:
+    """Whether the broker's orders were read too long ago to say that one is not there."""
     return view.book_read_at is None or naive_utc(utc_now()) - view.book_read_at > _BOOK_AGE

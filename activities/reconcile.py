@@ -28,6 +28,7 @@ from activities.observations import (
     strangers,
 )
 from activities.reconcile_view import ReconcileReader, View, busy
+from activities.reserves import Reserving, seen_short
 from models.assets import AssetBook, UnknownAsset
 from models.cases import Case, HouseDue
 from models.chain import RejectionKind
@@ -43,6 +44,7 @@ from models.messages import ReconcileResult
 from models.order import TERMINAL_STATUSES, Stage
 from models.records import Finding, HousePosition, ItemState
 from models.requests import OrderRequest, VaultStatus, order_workflow_id
+from models.reserves import Reserves
 from models.verdict import rejection_kind
 
 if TYPE_CHECKING:
@@ -61,6 +63,9 @@ class ReconcileReport(Protocol):
     def alarm(self, kind: str, key: str, detail: str) -> None:
         """Somebody has to look; said once per finding."""
 
+    def reserved(self, statement: Reserves) -> None:
+        """What is held against what is owed, as this run saw it."""
+
     def finished(self, standing: Mapping[str, int]) -> None:
         """A run has ended with so many standing findings by kind."""
 
@@ -78,6 +83,7 @@ class ReconcileActivities:
         *,
         stuck_after: timedelta = timedelta(minutes=2),
         failures: FailureLimit = _NEVER,
+        reserving: Reserving | None = None,
     ) -> None:
         self._reader = reader
         self._store = store
@@ -85,6 +91,7 @@ class ReconcileActivities:
         self._assets = assets
         self._report = report
         self._stuck_after = stuck_after
+        self._reserving = reserving
         self._freezing = Freezing(store, gateway, failures)
 
     @activity.defn(name="reconcile")
@@ -110,6 +117,7 @@ class ReconcileActivities:
             *(observed(ORDERS, violation) for violation in await self._unclaimed(view)),
             *self._items(view),
             *seen_equations(view),
+            *await self._reserves(view),
         ]
         standing = await self._store.findings.observe(run, seen)
         started = await self._start([missing[f.key] for f in standing if f.key in missing])
@@ -184,6 +192,13 @@ class ReconcileActivities:
         ids = [order.order_id for case in doubtful for order in case.orders]
         booked = [row for each in ids for row in await self._store.house.booked(each)]
         return orders_claimed(doubtful, booked)
+
+    async def _reserves(self, view: View) -> list[Observation]:
+        if self._reserving is None:
+            return []
+        statement = await self._reserving.look(view, utc_now())
+        self._report.reserved(statement)
+        return list(seen_short(statement))
 
     def _items(self, view: View) -> Iterable[Observation]:
         for item in (case.item for case in view.cases if case.item is not None):

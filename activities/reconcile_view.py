@@ -12,11 +12,12 @@ from activities.clock import utc_now
 from activities.request_index import RequestIndex
 from models.assets import AssetBook
 from models.backing import Backing
-from models.broker import BrokerOrder
+from models.broker import BrokerOrder, Funds
 from models.cases import Case, HouseDue, flattened, make_cases
 from models.chain import VaultBooks
+from models.columns import naive_utc
 from models.drafts import RequestRecords
-from models.errors import SourceUnavailable
+from models.errors import RetryableError, SourceUnavailable
 from models.house import house_round
 from models.order import Order
 from models.records import ClaimState, HousePosition, ItemState
@@ -61,6 +62,8 @@ class View:
     unread: Mapping[str, str]
     backing: Mapping[str, Backing] = field(default_factory=dict)
     traded: Sequence[HouseDue] = ()
+    funds: Funds | None = None
+    broker_at: datetime | None = None
 
 
 class ReconcileReader:
@@ -101,7 +104,8 @@ class ReconcileReader:
     async def read(self) -> View:
         """The broker first and the vault last: what is on its way moves from one to the other."""
         chain_id, vault = self._vault.chain_id, self._vault.address
-        positions = await self._positions()
+        broker_at = naive_utc(utc_now())
+        positions, funds = await asyncio.gather(self._positions(), self._funds())
         since = utc_now() - self._window
         orders = {order.order_id: order for order in await self._orders(since)}
         unfinished = await self._store.orders.unfinished(chain_id, vault)
@@ -140,6 +144,8 @@ class ReconcileReader:
             ratios=(quiet := {s: ratio for s, ratio in ratios.items() if s in calm}),
             traded=flattened(orders.values(), quiet),
             unread=unread,
+            funds=funds,
+            broker_at=broker_at,
             backing=await self._supplies.look(
                 [asset for asset in self._assets.assets if asset.symbol not in unread], cases, head
             ),
@@ -168,6 +174,13 @@ class ReconcileReader:
         try:
             return {held.symbol: held.quantity for held in await self._broker.positions()}
         except SourceUnavailable:
+            return None
+
+    async def _funds(self) -> Funds | None:
+        try:
+            return await self._broker.funds()
+        except RetryableError:
+            # Also where the account's window is full: nothing is decided by it.
             return None
 
     async def _orders(self, since: datetime) -> list[BrokerOrder]:

@@ -43,6 +43,8 @@ ACCESS: Mapping[str, Need] = {
     "GET /stats": Need.READING,
     "GET /statements/{date}": Need.READING,
     "GET /follow/{request_id}": Need.NOTHING,
+    "GET /reserves": Need.READING,
+    "GET /events": Need.READING,
     "GET /orders": Need.READING,
     "GET /orders/{key}": Need.READING,
     "GET /orders/{key}/approval": Need.READING,

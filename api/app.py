@@ -10,6 +10,7 @@ from api import (
     api_keys,
     approvals,
     control,
+    events,
     follow,
     health,
     metrics,
@@ -17,12 +18,14 @@ from api import (
     operating,
     orders,
     quoting,
+    reserves,
     statements,
     stats,
 )
 from api.auth import KeyRing
 from api.doors import Doors
 from api.errors import Problems
+from api.hub import Hub
 from api.ids import RequestIds
 from api.once import Once
 from api.quotas import Gauge
@@ -52,7 +55,9 @@ def create_app(
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
     _guard(app, settings, store, flags, blot)
+    app.state.hub = hub = Hub(store, flags)
     app.include_router(control.routes(switch, flags))
+    app.include_router(events.routes(hub))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))
@@ -63,6 +68,7 @@ def create_app(
     app.include_router(statements.routes(store, settings.limits.usdt_decimals))
     app.include_router(follow.routes(store, enabled=settings.api.follow))
     app.include_router(api_keys.routes(store))
+    app.include_router(reserves.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
     openapi.install(app, reading_open=not settings.api.read_needs_key)

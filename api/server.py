@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
@@ -18,6 +18,7 @@ from models.errors import ConfigurationError
 
 _GRACE_SECONDS = 5
 _BACKLOG = 512
+_UNREAD_MILLISECONDS = 30_000
 
 
 async def serve(settings: Settings) -> None:
@@ -42,12 +43,17 @@ async def serve(settings: Settings) -> None:
         )
         host, port = listening.getsockname()[:2]
         logs.logger("api").info("api_listening", host=host, port=port)
-        await _Server(config).until_told(listening)
+        server = _Server(config)
+        # A stream is a request that does not end: a stop would wait for it in vain.
+        server.on_stop = app.state.hub.close
+        await server.until_told(listening)
         logs.logger("api").info("api_stopped")
 
 
 class _Server(uvicorn.Server):
     """Ends by returning: uvicorn's own handlers raise the signal again and kill what follows."""
+
+    on_stop: Callable[[], None]
 
     async def until_told(self, listening: socket.socket) -> None:
         """Serve until SIGINT or SIGTERM."""
@@ -65,11 +71,16 @@ class _Server(uvicorn.Server):
         # A second time: do not wait for open requests.
         self.force_exit = self.should_exit
         self.should_exit = True
+        self.on_stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), backlog=_BACKLOG, reuse_port=False)
+        listening = socket.create_server((host, port), backlog=_BACKLOG, reuse_port=False)
     except OSError as error:
         said = f"cannot listen on {host}:{port}: {error.strerror or error}"
         raise ConfigurationError(variable("api", "port"), said) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: a peer that takes nothing for so long is gone, whatever it says.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MILLISECONDS)
+    return listening

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.order import Order, OrderStatus, Reason, Stage
@@ -15,8 +15,8 @@ from models.records import AuditEntry, ClaimState, ItemKind, ItemState, Placemen
 from models.requests import Side
 
 
-def _utc(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
+def _utc(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _plain(value: Decimal) -> str:
@@ -26,7 +26,7 @@ def _plain(value: Decimal) -> str:
 Units = Annotated[int, PlainSerializer(str, return_type=str)]
 """Base units (of USDT or of a share token): exact at any size, so a string in JSON."""
 Dollars = Annotated[Decimal, PlainSerializer(_plain, return_type=str)]
-Utc = Annotated[datetime, BeforeValidator(_utc)]
+Utc = Annotated[datetime, AfterValidator(_utc)]
 
 EXAMPLE: dict[str, Any] = {
     "internal_id": 42,

@@ -18,6 +18,9 @@ HTTP_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+STREAMS = Gauge(
+    "bronco_http_streams", "Readers that follow changes at this moment.", registry=REGISTRY
+)
 ACTIVITY_SECONDS = Histogram(
     "bronco_activity_seconds",
     "Time one attempt of an activity took; outcome is ok, retryable, unknown, final or error.",
@@ -116,5 +119,48 @@ SIGNATURES = Counter(
     "bronco_signatures_total",
     "Transactions the signer was asked to sign; outcome is signed or refused.",
     ("outcome",),
+    registry=REGISTRY,
+)
+RESERVE_USDT = Gauge(
+    "bronco_reserve_usdt_units",
+    "USDT units in the vault, at the last statement.",
+    registry=REGISTRY,
+)
+LIABILITY_USDT = Gauge(
+    "bronco_liability_usdt_units",
+    "USDT units that the vault owes: escrow, claimable and owed.",
+    registry=REGISTRY,
+)
+FREE_USDT = Gauge(
+    "bronco_float_usdt_units",
+    "USDT units in the vault that are the house's, less what is owed.",
+    registry=REGISTRY,
+)
+FLOAT_USD = Gauge(
+    "bronco_float_usd_cents",
+    "Settled dollars at the broker, cents; NaN while the broker did not say.",
+    registry=REGISTRY,
+)
+RESERVE_SHARES = Gauge(
+    "bronco_reserve_shares",
+    "Whole shares at the broker less the house's; NaN while the broker did not say.",
+    ("symbol",),
+    registry=REGISTRY,
+)
+ISSUED_SHARES = Gauge(
+    "bronco_issued_shares",
+    "Shares that the tokens minted stand for.",
+    ("symbol",),
+    registry=REGISTRY,
+)
+REDEEM_FORECAST = Gauge(
+    "bronco_redeem_forecast_usdt_units",
+    "USDT units that redeems will need until so many days from now.",
+    ("days",),
+    registry=REGISTRY,
+)
+RESERVED_AT = Gauge(
+    "bronco_reserves_timestamp_seconds",
+    "When the last statement of the reserves was made.",
     registry=REGISTRY,
 )

@@ -90,7 +90,11 @@ class BrokerOrderRow(SQLModel, table=True):
     """
 
     __tablename__ = "broker_orders"
-    __table_args__ = (Index("ix_broker_orders_status", "status"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index("ix_broker_orders_status", "status"),
+        Index("ix_broker_orders_filled_at", "filled_at"),
+        TABLE_OPTIONS,
+    )
 
     order_id: str = Field(max_length=64, primary_key=True)
     remark: str = Field(default="", max_length=64, index=True)
@@ -159,6 +163,7 @@ class SettlementItem(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("chain_id", "vault", "request_id", name="uq_items_request"),
         Index("ix_items_state", "chain_id", "vault", "state", "id"),
+        Index("ix_items_updated_at", "updated_at"),
         TABLE_OPTIONS,
     )
 
@@ -330,6 +335,17 @@ class Finding(SQLModel, table=True):
     last_run: int = Field(sa_type=BigInteger)
     times: int = 1
     handled: str = Field(default="", max_length=191)
+
+
+class ReserveRow(SQLModel, table=True):
+    """One statement of the reserves (models.reserves), as a run of reconcile made it."""
+
+    __tablename__ = "reserves"
+    __table_args__ = TABLE_OPTIONS
+
+    id: int | None = Field(default=None, primary_key=True)
+    taken_at: datetime = Field(sa_column=time_column(index=True))
+    document: str = Field(sa_column=text_column())
 
 
 class LockRow(SQLModel, table=True):

@@ -1,6 +1,5 @@
 """Numbers over many orders: volumes by day, and how long a settlement takes. Pure."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -55,7 +54,7 @@ class Volumes:
     def add(self, order: Executed) -> None:
         """Count one."""
         self.days.setdefault(order.day, DayVolume(order.day)).add(order)
-        self.took.append(max(0, math.floor(order.took / _MILLISECOND)))
+        self.took.append(max(0, divmod(order.took, _MILLISECOND)[0]))
 
 
 def volumes_of(orders: Iterable[Executed]) -> Volumes:
@@ -70,5 +69,5 @@ def percentile(values: Sequence[int], percent: int) -> int | None:
     """The smallest value that so many of a hundred do not exceed; None where there are none."""
     if not values:
         return None
-    rank = math.ceil(len(values) * percent / 100)
-    return sorted(values)[max(0, rank - 1)]
+    rank, more = divmod(len(values) * percent, 100)
+    return sorted(values)[rank if more else max(0, rank - 1)]

@@ -8,6 +8,15 @@ from models.broker import BookSnapshot, BrokerOrder, BrokerStatus, MarketState, 
 from models.messages import ClaimView, PlaceOrderResult, PlaceOutcome
 from models.records import ClaimState, Placement
 from models.requests import BlockRef, OrderRequest, Side, VaultRequest, VaultStatus, remark_of
+from models.reserves import (
+    Cover,
+    Float,
+    InFlight,
+    MoneyReserve,
+    Reserves,
+    ShareReserve,
+    forecast,
+)
 
 CHAIN_ID = 31337
 VAULT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
@@ -151,3 +160,43 @@ def read_at(begun: datetime) -> BookSnapshot:
     return BookSnapshot(
         orders=(), begun_at=begun, ended_at=begun, connection=1, connected_at=begun, complete=True
     )
+
+
+def statement(**changes: Any) -> Reserves:
+    """5 tokens backed by 6 shares, one of them the house's; 1,500 USDT, 300 of them owed."""
+    shares = ShareReserve(
+        symbol=SYMBOL,
+        token=TOKEN,
+        held=6,
+        house=1,
+        in_flight=0,
+        held_units=5 * SHARE,
+        issued_units=5 * SHARE,
+        cover=Cover.COVERED,
+        price_units=190 * USDT,
+    )
+    money = MoneyReserve(
+        decimals=6,
+        vault_units=1_500 * USDT,
+        escrow_units=200 * USDT,
+        claimable_units=100 * USDT,
+        owed_units=0,
+        liabilities_units=300 * USDT,
+        free_units=1_200 * USDT,
+        fees_units=USDT,
+        floor_units=0,
+    )
+    fields: dict[str, Any] = {
+        "chain_id": CHAIN_ID,
+        "vault": VAULT,
+        "block": block(),
+        "taken_at": _AT.replace(tzinfo=None),
+        "broker_at": _AT.replace(tzinfo=None),
+        "book_at": _AT.replace(tzinfo=None),
+        "usdt": money,
+        "float": Float(usdt_units=1_200 * USDT, usd_cents=100_000, working_cents=0),
+        "shares": (shares,),
+        "forecast": forecast(0, {}, 1_200 * USDT),
+        "in_flight": InFlight(placements=0, orders=0, settlements=0, requests=0),
+    }
+    return Reserves(**(fields | changes))

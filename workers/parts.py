@@ -16,6 +16,7 @@ from activities.house_guards import HouseGuards
 from activities.quoting import QuoteSources, QuotingActivities
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
+from activities.reserves import Reserving
 from activities.splitting import Splitting
 from bronco.trading import BrokerSettings
 from clients.broker import BrokerClient
@@ -78,6 +79,7 @@ def reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         ReconcileLog(),
         failures=clients.settings.orders.failures,
+        reserving=Reserving(clients.vault, clients.store, assets),
     )
 
 

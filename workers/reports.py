@@ -1,7 +1,9 @@
 """What watchers and reconcile find, as metrics and log events."""
 
+import math
 import time
 from collections.abc import Mapping
+from datetime import UTC
 
 import structlog
 
@@ -15,12 +17,21 @@ from bronco.metrics import (
     CHAIN_STALLED,
     CHAIN_STARTED,
     FINDINGS,
+    FLOAT_USD,
+    FREE_USDT,
+    ISSUED_SHARES,
+    LIABILITY_USDT,
     RECONCILE_ALARMS,
     RECONCILED_AT,
+    REDEEM_FORECAST,
+    RESERVE_SHARES,
+    RESERVE_USDT,
+    RESERVED_AT,
     SETTLEMENT_ALARMS,
     SOURCE_UP,
 )
 from models.drafts import AuditFault
+from models.reserves import Reserves
 from models.watch import ChainWatchStatus
 
 _PROGRESS_SECONDS = 5.0
@@ -75,6 +86,21 @@ class ReconcileLog:
         """Somebody has to look."""
         RECONCILE_ALARMS.labels(kind).inc()
         _log.error("reconcile_alarm", kind=kind, key=key, detail=detail)
+
+    def reserved(self, statement: Reserves) -> None:
+        """What is held against what is owed."""
+        RESERVE_USDT.set(statement.usdt.vault_units)
+        LIABILITY_USDT.set(statement.usdt.liabilities_units)
+        FREE_USDT.set(statement.float.usdt_units)
+        cents = statement.float.usd_cents
+        FLOAT_USD.set(math.nan if cents is None else cents)
+        for one in statement.shares:
+            held = math.nan if one.held is None else one.held - one.house
+            RESERVE_SHARES.labels(one.symbol).set(held)
+            ISSUED_SHARES.labels(one.symbol).set(float(one.issued_shares))
+        for need in statement.forecast:
+            REDEEM_FORECAST.labels(str(need.days)).set(need.need_units)
+        RESERVED_AT.set(statement.taken_at.replace(tzinfo=UTC).timestamp())
 
     def finished(self, standing: Mapping[str, int]) -> None:
         """A run has ended with so many standing findings by kind."""

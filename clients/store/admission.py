@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from clients.store.attempts import remarks_of
+from clients.store.changes import write_order_change
 from clients.store.claims import find_claim
 from clients.store.inserts import insert_absent, write_audit
 from models.drafts import Admission, AuditDraft
@@ -28,6 +29,7 @@ def admit(
 ) -> Admission:
     """Insert or find the row and begin its next epoch of versions."""
     row = _locked(session, terms)
+    before = row.model_dump() if row is not None else None
     if row is None:
         row = _new_row(terms, workflow_id, symbol, tx_hash, now)
         session.add(row)
@@ -43,6 +45,7 @@ def admit(
     if row.stage is Stage.CONFIRMING:
         row.waiting_for = waiting_for
     session.flush()
+    write_order_change(session, before, row.model_dump(), now)
     _adopt(session, row.request_id, now)
     return Admission(row, row.version + 1, _claims(session, row), _item(session, row))
 

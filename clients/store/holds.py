@@ -1,17 +1,19 @@
 """The `holds` table: every hold that was ever set, for people."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from clients.store.changes import write_control_change
 from clients.store.engine import Database, lock_row
 from clients.store.inserts import write_audit
 from models.columns import naive_utc
-from models.control import ControlState, Hold
+from models.control import ControlState, Hold, HoldKind
 from models.drafts import AuditDraft
 from models.records import HoldRow
+from models.requests import Side
 
 _LOCK = "holds"
 
@@ -38,6 +40,7 @@ class Holds:
             if state.version <= newest.version:
                 return False
             newest.version = state.version
+            write_control_change(session, state, moment)
             standing = {row.key: row for row in session.exec(_active())}
             wanted = {hold.key: hold for hold in state.holds}
             for key, row in standing.items():
@@ -49,6 +52,17 @@ class Holds:
             return True
 
         return await self._database.write("recording holds", work)
+
+    async def state(self) -> ControlState:
+        """The holds as they were last recorded, for people."""
+
+        def work(session: Session) -> ControlState:
+            version = lock_row(session, _LOCK).version
+            holds = tuple(_hold(row) for row in session.exec(_active()))
+            paused = any(hold.everything for hold in holds)
+            return ControlState(paused=paused, version=version, holds=holds)
+
+        return await self._database.read("reading holds", work)
 
     async def newest_version(self) -> int:
         """Version of the newest recorded state: where a control workflow begun anew goes on."""
@@ -73,6 +87,18 @@ class Holds:
 def _active() -> SelectOfScalar[HoldRow]:
     chosen = select(HoldRow).where(col(HoldRow.lifted_at).is_(None))
     return chosen.order_by(col(HoldRow.id))
+
+
+def _hold(row: HoldRow) -> Hold:
+    return Hold(
+        key=row.key,
+        kind=HoldKind(row.kind),
+        reason=row.reason,
+        who=row.who,
+        at=row.set_at.replace(tzinfo=UTC).isoformat(),
+        side=Side(row.side) if row.side else None,
+        symbol=row.symbol,
+    )
 
 
 def _same(row: HoldRow, hold: Hold) -> bool:

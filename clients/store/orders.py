@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from clients.store.admission import admit
+from clients.store.changes import write_order_change
 from clients.store.cursors import decode_cursor, encode_cursor
 from clients.store.engine import Database
 from clients.store.inserts import write_audit
@@ -96,6 +97,9 @@ class Orders:
         older = [*one, col(Order.version) < version, *_may_follow(changes)]
 
         def work(session: Session) -> bool:
+            before = session.exec(select(Order).where(*one).with_for_update()).first()
+            if before is None:
+                raise NotFound("order", request_id)
             done = session.execute(
                 update(Order)
                 .where(*older)
@@ -103,8 +107,11 @@ class Orders:
                 .execution_options(synchronize_session=False)
             )
             applied = bool(done.rowcount)  # type: ignore[attr-defined]
-            if not applied:
-                _require_overtaken(session, one, request_id, version, changes)
+            if applied:
+                old = before.model_dump()
+                write_order_change(session, old, old | values, now)
+            else:
+                _require_overtaken(before, version, changes)
             if audit is not None:
                 write_audit(session, audit, now)
             return applied
@@ -259,17 +266,8 @@ def _may_follow(changes: Mapping[str, Any]) -> list[ColumnElement[bool]]:
     return [col(Order.status).in_(statuses_before(status, changes.get("stage")))]
 
 
-def _require_overtaken(
-    session: Session,
-    one: list[ColumnElement[bool]],
-    request_id: str,
-    version: int,
-    changes: Mapping[str, Any],
-) -> None:
+def _require_overtaken(row: Order, version: int, changes: Mapping[str, Any]) -> None:
     """Find out why nothing was updated; returns when as new a version is stored already."""
-    row = session.exec(select(Order).where(*one)).first()
-    if row is None:
-        raise NotFound("order", request_id)
     if row.version < version:
         wanted = f"{row.status} cannot become {changes.get('status')}"
-        raise Conflict("order", request_id, wanted)
+        raise Conflict("order", row.request_id, wanted)

@@ -4,6 +4,7 @@ from clients.store.api_keys import ApiKeys
 from clients.store.approvals import Approvals
 from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
+from clients.store.changes import Changes
 from clients.store.decisions import HouseDecisions
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
@@ -15,6 +16,7 @@ from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
 from clients.store.receipts import Receipts
+from clients.store.reserves import ReserveBook
 from clients.store.review import Review
 from clients.store.statements import Statements
 from clients.store.stats import Stats
@@ -41,7 +43,9 @@ class Store:
         self.holds = Holds(self._database)
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
+        self.changes = Changes(self._database)
         self.findings = Findings(self._database)
+        self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
         self.api_keys = ApiKeys(self._database)

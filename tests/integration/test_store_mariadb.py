@@ -12,10 +12,14 @@ from sqlmodel import Session, SQLModel
 from bronco.services import Mariadb
 from clients.store import Store, upgrade
 from clients.store.engine import create_database_engine, lock_row
+from models.changes import Change, ChangeKind
+from models.control import ControlState
 from models.errors import SourceUnavailable
 from tests.contracts.api_keys import *  # noqa: F403
 from tests.contracts.auditing import *  # noqa: F403
 from tests.contracts.book import *  # noqa: F403
+from tests.contracts.builders import NOW
+from tests.contracts.changes import *  # noqa: F403
 from tests.contracts.decisions import *  # noqa: F403
 from tests.contracts.fixtures import *  # noqa: F403
 from tests.contracts.items import *  # noqa: F403
@@ -23,6 +27,7 @@ from tests.contracts.once import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
 from tests.contracts.placements import *  # noqa: F403
 from tests.contracts.records import *  # noqa: F403
+from tests.contracts.reserves import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
 
@@ -119,6 +124,33 @@ async def test_lock__held_too_long_by_another__is_waited_for(
     await holder
 
     assert await waiting == 7
+
+
+async def test_changes__committed_out_of_order__none_is_skipped(
+    store: Store, other_store: Store
+) -> None:
+    """A reader that goes by ids would miss the first: it commits after the second was read."""
+    paused = ControlState(paused=False, version=7)
+    loop = asyncio.get_running_loop()
+    inserted, release = asyncio.Event(), asyncio.Event()
+
+    def slow(session: Session) -> None:
+        session.add(Change(kind=ChangeKind.ORDER, request_id="slow", content="{}", at=NOW))
+        session.flush()
+        loop.call_soon_threadsafe(inserted.set)
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result(10)
+
+    writing = asyncio.create_task(other_store._database.write("being slow", slow))
+    await inserted.wait()
+    await store.holds.record(paused, NOW)
+    first = await store.changes.after(0)
+    release.set()
+    await writing
+    second = await store.changes.after(first[-1].seq or 0)
+
+    assert [(each.seq, each.kind) for each in first] == [(1, ChangeKind.CONTROL)]
+    assert [(each.seq, each.request_id) for each in second] == [(2, "slow")]
+    assert (second[0].id or 0) < (first[0].id or 0)
 
 
 async def test_text__longer_than_its_column__is_refused_not_cut(store: Store) -> None:

@@ -11,6 +11,7 @@ from clients.store.engine import create_database_engine
 from tests.contracts.api_keys import *  # noqa: F403
 from tests.contracts.auditing import *  # noqa: F403
 from tests.contracts.book import *  # noqa: F403
+from tests.contracts.changes import *  # noqa: F403
 from tests.contracts.decisions import *  # noqa: F403
 from tests.contracts.fixtures import *  # noqa: F403
 from tests.contracts.items import *  # noqa: F403
@@ -18,6 +19,7 @@ from tests.contracts.once import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
 from tests.contracts.placements import *  # noqa: F403
 from tests.contracts.records import *  # noqa: F403
+from tests.contracts.reserves import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
 

@@ -4,6 +4,7 @@ from alembic import context
 from sqlmodel import SQLModel
 
 import models.access
+import models.changes
 import models.once
 import models.order
 import models.records  # noqa: F401 - these register their tables

@@ -14,19 +14,21 @@ from activities.backing import Supplies
 from activities.finality import Finality
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
+from activities.reserves import Reserving
 from activities.splitting import Splitting
 from clients.gateway import WorkflowGateway
 from clients.monitor import MonitorReader
 from clients.shares import ShareReader
 from clients.splits import SplitReader
 from models.assets import Asset, AssetBook
-from models.broker import BrokerOrder, BrokerStatus, Position
+from models.broker import BrokerOrder, BrokerStatus, Funds, Position
 from models.control import ControlState, FailureLimit, HoldCommand
 from models.drafts import ClaimDraft, ClaimKind, Headroom
 from models.errors import SourceUnavailable
 from models.messages import ReconcileResult
 from models.records import ClaimState
 from models.requests import VaultRequest, order_workflow_id, remark_of
+from models.reserves import Reserves
 from tests.builders import read_at
 from tests.integration.settlement.rig import Rig
 from tests.waiting import eventually
@@ -43,6 +45,11 @@ class PlayedBroker:
 
     def __init__(self) -> None:
         self.shares: int | None = 0
+
+    async def funds(self) -> Funds:
+        if self.shares is None:
+            raise SourceUnavailable("broker", "reading the funds")
+        return Funds(cash=Decimal("1234.567"), working_buys=Decimal("0.001"))
 
     async def positions(self) -> tuple[Position, ...]:
         if self.shares is None:
@@ -78,9 +85,13 @@ class Noted:
     def __init__(self) -> None:
         self.alarms: list[tuple[str, str]] = []
         self.standing: dict[str, int] = {}
+        self.statement: Reserves | None = None
 
     def alarm(self, kind: str, key: str, detail: str) -> None:
         self.alarms.append((kind, key))
+
+    def reserved(self, statement: Reserves) -> None:
+        self.statement = statement
 
     def finished(self, standing: Any) -> None:
         self.standing = dict(standing)
@@ -132,6 +143,7 @@ class Office:
             self.report,
             stuck_after=timedelta(milliseconds=200),
             failures=failures,
+            reserving=Reserving(rig.vault, rig.store, assets),
         )
 
     async def run(self, attempt: int = 1) -> ReconcileResult:
