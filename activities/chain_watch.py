@@ -30,13 +30,15 @@ from models.requests import (
 from models.watch import ChainWatchStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from activities.peg import Peg
     from clients.agreeing import AgreeingVault
     from clients.gateway import WorkflowGateway
     from clients.heads import HeadWatch, Polling, Wake
 
+CONTROL, PEG = "trading control", "USDT peg"
 _PAGE = 200
 _DOWN_PAUSE_SECONDS = 1.0
 # However often we are woken, the endpoints are not asked more often than this.
@@ -48,6 +50,7 @@ class ChainWatchActivities:
     """One long activity; what it remembers only saves reads.
 
     stall_seconds: without a new agreed block for so long, all trading is held; 0 = never.
+    peg: measures what USDT is worth, for each run of the watch anew; None = no feed is configured.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class ChainWatchActivities:
         report: WatchProblem,
         progress: WatchProgress,
         stall_seconds: float = 0.0,
+        peg: Callable[[], Peg] | None = None,
     ) -> None:
         self._vault = vault
         self._gateway = gateway
@@ -67,6 +71,7 @@ class ChainWatchActivities:
         self._report = report
         self._progress = progress
         self._stall_seconds = stall_seconds
+        self._peg = peg
 
     @activity.defn(name="watch_chain")
     async def watch_chain(self, message: WatchChainInput) -> None:
@@ -75,8 +80,10 @@ class ChainWatchActivities:
         stall = HeadStall(self._gateway, self._stall_seconds, self._report)
         tasks = [
             asyncio.create_task(self._beat(walk, stall)),
-            asyncio.create_task(self._hold_when_stalled(walk, stall)),
+            asyncio.create_task(self._hold_when(CONTROL, walk, stall.saw)),
         ]
+        if self._peg is not None:
+            tasks.append(asyncio.create_task(self._hold_when(PEG, walk, self._peg().saw)))
         try:
             async with self._wakes() as watch:
                 while not activity.is_worker_shutdown():
@@ -101,15 +108,17 @@ class ChainWatchActivities:
         self._report("chain", "")
         return poll_seconds
 
-    async def _hold_when_stalled(self, walk: RequestWalk, stall: HeadStall) -> None:
+    async def _hold_when(
+        self, source: str, walk: RequestWalk, saw: Callable[[BlockRef | None], Awaitable[None]]
+    ) -> None:
         """Beside the walk, which may hang in a call or be busy with a backlog for minutes."""
         while True:
             try:
-                await stall.saw(walk.newest)
+                await saw(walk.newest)
             except SourceUnavailable as down:
-                self._report("trading control", str(down))
+                self._report(source, str(down))
             else:
-                self._report("trading control", "")
+                self._report(source, "")
             await asyncio.sleep(1.0)
 
     async def _beat(self, walk: RequestWalk, stall: HeadStall) -> None:

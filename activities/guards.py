@@ -18,6 +18,7 @@ from activities.fees import FeeLimits
 from activities.jumps import JumpWatch
 from activities.lookup import read_request
 from activities.market import quote_basis, quote_trip
+from activities.peg import off_peg
 from activities.pricing import Plan, Prices, Unservable, plan
 from activities.session import OpenLimits, session_stop
 from models.assets import Asset, AssetBook, UnknownAsset
@@ -27,7 +28,7 @@ from models.drafts import Headroom
 from models.errors import Unusable
 from models.guard import Guard, Trip
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
-from models.money import BPS, SHARE_SCALE, per_share, units_minted
+from models.money import SHARE_SCALE, per_share, units_minted
 from models.order import Reason
 from models.requests import BlockRef, Side, VaultRequest, VaultStatus
 from models.splits import SharesPerToken
@@ -311,10 +312,8 @@ class Guards:
         price = await self._oracle.price(
             self._limits.usdt_feed, heartbeat_seconds=self._limits.usdt_heartbeat, at=head
         )
-        if abs(price.usd - 1) * BPS > self._limits.usdt_band_bps:
-            words = f"USDT is at {price.usd} USD, outside {self._limits.usdt_band_bps} basis points"
-            return Trip(Guard.USDT_BAND, words)
-        return None
+        words = off_peg(price.usd, self._limits.usdt_band_bps)
+        return Trip(Guard.USDT_BAND, words) if words else None
 
 
 def _stop(outcome: PlaceOutcome, detail: str, seconds: float = 0.0) -> Wait:

@@ -123,13 +123,14 @@ class PlacingActivities:
     ) -> PlaceOrderResult:
         """One at a time from here on: what waits for others has no permit and no claim."""
         # Taken before the permit, so that nothing is sent after its entry in flight has expired.
-        send_by = min(utc_now() + self._send_window, checked.place_until)
+        began = utc_now()
+        send_by = min(began + self._send_window, checked.place_until)
         permit = await self._permit(remark, message.request.side, checked.asset.symbol)
         if isinstance(permit, Refusal):
             await self._drop_slot(remark)
             return _waiting(PlaceOutcome.HELD, _why_held(permit), _held_retry_seconds(permit))
         try:
-            refused = await self._claim(_draft(message, remark, checked, send_by), checked)
+            refused = await self._claim(_draft(message, remark, checked, send_by), checked, began)
             return refused or await self._send(message, checked, remark, send_by)
         except SourceUnavailable as down:
             # From the claim on nothing is "not sent" any more: store and book decide.
@@ -144,13 +145,15 @@ class PlacingActivities:
         seconds = self._send_window.total_seconds()
         return await self._flags.begin_placement(remark, side, symbol, seconds)
 
-    async def _claim(self, draft: ClaimDraft, ready: Ready) -> PlaceOrderResult | None:
-        """Why there is no right to send; None when it was given.
+    async def _claim(
+        self, draft: ClaimDraft, ready: Ready, began: datetime
+    ) -> PlaceOrderResult | None:
+        """Why there is no right to send; None when it was given, dated from before its permit.
 
         An attempt that was claimed before may still be in flight, so its entry stays.
         """
         try:
-            claim = await self._store.placements.claim(draft, ready.headroom, utc_now())
+            claim = await self._store.placements.claim(draft, ready.headroom, began)
         except (SourceUnavailable, Conflict):
             await self._not_begun(draft.remark)
             raise
@@ -192,6 +195,7 @@ class PlacingActivities:
         try:
             # The slot counts from now: the claim before may have stood in line.
             async with self._turns().held(remark) as turn_ends:
+                await self._still_named(remark)
                 gone = await self._gone(message, ready)
                 if gone is not None:
                     return await self._withheld(message, remark, gone)
@@ -221,6 +225,17 @@ class PlacingActivities:
             price=ready.plan.price,
             attempt_used=True,
         )
+
+    async def _still_named(self, remark: str) -> None:
+        """A Redis that lost its memory after the permit would not name this one to a pause.
+
+        Lost after this look, the claim names it: a pause reads those, too.
+
+        Raises:
+            SourceUnavailable: it has lost it, or cannot be asked.
+        """
+        if not await self._flags.is_in_flight(remark):
+            raise SourceUnavailable("Redis", f"placing {remark}", "its permit was forgotten")
 
     async def _gone(self, message: PlaceOrderInput, ready: Ready) -> PlaceOrderResult | None:
         """Why the request may not be traded any more; None also when it was read just now."""

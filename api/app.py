@@ -10,6 +10,7 @@ from api import (
     api_keys,
     approvals,
     control,
+    draining,
     events,
     follow,
     health,
@@ -23,6 +24,8 @@ from api import (
     stats,
 )
 from api.auth import KeyRing
+from api.dashboard.session import Entrance
+from api.dashboard.site import Dashboard, Decimals
 from api.doors import Doors
 from api.errors import Problems
 from api.hub import Hub
@@ -32,6 +35,7 @@ from api.quotas import Gauge
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
 from clients.quota import Quotas
+from models.errors import SourceUnavailable
 
 if TYPE_CHECKING:
     from bronco.settings import Settings
@@ -48,15 +52,25 @@ route says which may use it. Without a key only health and the state of trading 
 
 
 def create_app(
-    settings: "Settings", temporal_client: Client, store: "Store", flags: "Flags"
+    settings: "Settings",
+    temporal_client: Client,
+    store: "Store",
+    flags: "Flags",
+    decimals: Decimals | None = None,
 ) -> FastAPI:
-    """The API over these clients; whoever made them closes them."""
+    """The API over these clients; whoever made them closes them. decimals: asks for USDT's."""
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
-    _guard(app, settings, store, flags, blot)
+    ring = KeyRing(settings.api.accepted_hashes, store.api_keys)
+    entrance = Entrance(ring, store.sessions, settings.dashboard.session_seconds)
+    board = Dashboard(settings, entrance, decimals or _unasked)
+    problems = Problems(blot, board.pages.problem)
+    _guard(app, settings, store, problems)
+    _let_in(app, settings, flags, ring, entrance, problems)
     app.state.hub = hub = Hub(store, flags)
     app.include_router(control.routes(switch, flags))
+    app.include_router(draining.routes(switch, flags, store))
     app.include_router(events.routes(hub))
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
@@ -71,15 +85,17 @@ def create_app(
     app.include_router(reserves.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
+    app.include_router(board.routes(temporal_client, switch, store, flags))
     openapi.install(app, reading_open=not settings.api.read_needs_key)
     return app
 
 
-def _guard(
-    app: FastAPI, settings: "Settings", store: "Store", flags: "Flags", blot: Redaction
-) -> None:
-    """What a request passes before a route sees it; the last one added is the first it meets."""
-    problems = Problems(blot)
+async def _unasked() -> int:
+    raise SourceUnavailable("chain", "reading the decimals of USDT", "nobody was given to ask")
+
+
+def _guard(app: FastAPI, settings: "Settings", store: "Store", problems: Problems) -> None:
+    """What a request passes once it is let in."""
     problems.install(app)
     app.add_middleware(
         Once,
@@ -87,9 +103,21 @@ def _guard(
         problems=problems,
         kept=timedelta(days=settings.api.idempotency_days),
     )
+
+
+def _let_in(
+    app: FastAPI,
+    settings: "Settings",
+    flags: "Flags",
+    ring: KeyRing,
+    entrance: Entrance,
+    problems: Problems,
+) -> None:
+    """What a request meets first; the last one added is the very first."""
     app.add_middleware(
         Doors,
-        ring=KeyRing(settings.api.accepted_hashes, store.api_keys),
+        ring=ring,
+        entrance=entrance,
         gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,
         reading_open=not settings.api.read_needs_key,

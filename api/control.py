@@ -30,6 +30,7 @@ _HELD: dict[str, Any] = {
 _BODY_EXAMPLES: dict[str, Any] = {
     "everything": {"value": {"reason": "exchange maintenance", "who": "ada"}},
     "one symbol": {"value": {"reason": "stock split", "who": "ada", "symbol": "AAPL"}},
+    "and cancel": {"value": {"reason": "wrong price", "who": "ada", "cancel_working": True}},
     "buying only": {"value": {"reason": "float is low", "who": "ada", "side": "BUY"}},
 }
 
@@ -46,11 +47,20 @@ class ControlBody(BaseModel):
     who: str = Field("", max_length=60)
     side: Side | None = None
     symbol: str = Field("", max_length=24, pattern=r"^[A-Za-z0-9.\-]*$")
+    cancel_working: bool = Field(
+        False, description="pause only: also cancel at the broker what works inside the scope"
+    )
 
     def command(self, caller: Caller) -> HoldCommand:
         """The command to the control workflow."""
         who = caller.name if caller.named else self.who or "api"
-        return HoldCommand(reason=self.reason, who=who, side=self.side, symbol=self.symbol.upper())
+        return HoldCommand(
+            reason=self.reason,
+            who=who,
+            side=self.side,
+            symbol=self.symbol.upper(),
+            cancel_working=self.cancel_working,
+        )
 
 
 class PauseStatus(BaseModel):
@@ -89,11 +99,12 @@ class ControlAnswer(PauseStatus):
     """What a pause or resume achieved. After a confirmed pause no placement begins.
 
     in_flight: placements that began before it and whose end is not known yet. woken: held orders
-    that are being woken.
+    that are being woken. cancelling: working orders that are being cancelled at the broker.
     """
 
     confirmed: bool = True
     woken: int = 0
+    cancelling: int = 0
 
 
 def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
@@ -115,27 +126,27 @@ def routes(switch: TradingSwitch, flags: "Flags") -> APIRouter:
 
     @router.post("/control/pause", responses=answers)
     async def pause(
-        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+        caller: Asking, response: Response, body: _Body = None, key: IdempotencyKey = ""
     ) -> ControlAnswer:
         """Hold trading. When this has answered, no placement begins; those in flight are named."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.pause(command, _update_id(caller, command, key))
-        return await _answered(answer, switch, flags, response)
+        answer = await switch.pause(command, update_id(caller, command, key))
+        return await answered(answer, switch, flags, response)
 
     @router.post("/control/resume", responses=answers)
     async def resume(
-        caller: Asking, response: Response, body: _Body = None, key: _Key = ""
+        caller: Asking, response: Response, body: _Body = None, key: IdempotencyKey = ""
     ) -> ControlAnswer:
         """Lift the manual hold of the same scope; other holds stay. Held orders are woken."""
         command = (body or ControlBody()).command(caller)
-        answer = await switch.resume(command, _update_id(caller, command, key))
-        return await _answered(answer, switch, flags, response)
+        answer = await switch.resume(command, update_id(caller, command, key))
+        return await answered(answer, switch, flags, response)
 
     return router
 
 
 _Body = Annotated[ControlBody | None, Body(openapi_examples=_BODY_EXAMPLES)]
-_Key = Annotated[
+IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
@@ -173,9 +184,10 @@ async def read_status(switch: TradingSwitch, flags: "Flags") -> PauseStatus:
     )
 
 
-async def _answered(
+async def answered(
     answer: SwitchAnswer, switch: TradingSwitch, flags: "Flags", response: Response
 ) -> ControlAnswer:
+    """What a change came to, as the API says it; 202 where nobody has answered yet."""
     if answer.result is None:
         response.status_code = HTTPStatus.ACCEPTED
         return ControlAnswer(
@@ -195,11 +207,12 @@ async def _answered(
         halted=halted,
         in_flight=result.in_flight,
         woken=result.woken,
+        cancelling=result.cancelling,
         note="; ".join(part for part in (result.note, note) if part),
     )
 
 
-def _update_id(caller: Caller, command: HoldCommand, key: str) -> str:
+def update_id(caller: Caller, command: HoldCommand, key: str) -> str:
     """One id for the same key, caller and body; whatever differs is another request."""
     if len(key) > 200 or not key.isprintable():
         raise InvalidInput("Idempotency-Key", key[:40], "send at most 200 printable characters")

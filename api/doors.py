@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import MAY, Door, Need, door_of
 from api.auth import HEADER, KeyRing
+from api.dashboard.session import PREFIX, Entrance, token_of
 from api.errors import Problems
 from api.quotas import Gauge
 from models.access import Caller
@@ -24,10 +26,18 @@ class Doors:
     """
 
     def __init__(
-        self, app: ASGIApp, *, ring: KeyRing, gauge: Gauge, problems: Problems, reading_open: bool
+        self,
+        app: ASGIApp,
+        *,
+        ring: KeyRing,
+        entrance: Entrance,
+        gauge: Gauge,
+        problems: Problems,
+        reading_open: bool,
     ) -> None:
         self._app = app
         self._ring = ring
+        self._entrance = entrance
         self._gauge = gauge
         self._problems = problems
         self._open = {Need.NOTHING, Need.READING} if reading_open else {Need.NOTHING}
@@ -48,13 +58,15 @@ class Doors:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope, need: Need) -> Caller | None:
-        if need in self._open:
+        if need in self._open and not (need is Need.READING and _token(scope)):
             await self._gauge.pass_stranger(scope)
             return None
         try:
             caller = await self._known(scope)
         except Unauthorized:
             await self._gauge.pass_stranger(scope)
+            if need in self._open:
+                return None
             raise
         await self._gauge.pass_caller(scope, caller)
         if caller.role not in MAY[need]:
@@ -64,9 +76,11 @@ class Doors:
 
     async def _known(self, scope: Scope) -> Caller:
         text = Headers(scope=scope).get(HEADER, "")
-        if not text:
-            raise Unauthorized(f"send your key in the header {HEADER}")
-        return await self._ring.caller(text)
+        if text:
+            return await self._ring.caller(text)
+        if token := _token(scope):
+            return await self._entrance.caller(token)
+        raise Unauthorized(f"send your key in the header {HEADER}")
 
 
 def caller_of(request: Request) -> Caller:
@@ -79,6 +93,12 @@ def caller_of(request: Request) -> Caller:
 
 Asking = Annotated[Caller, Depends(caller_of)]
 """A route's parameter: who asks."""
+
+
+def _token(scope: Scope) -> str:
+    """The cookie of who is signed in; it opens the dashboard and nothing else."""
+    inside = scope["path"] == PREFIX or scope["path"].startswith(f"{PREFIX}/")
+    return token_of(HTTPConnection(scope)) if inside else ""
 
 
 def _door(scope: Scope) -> Door:

@@ -4,11 +4,11 @@ https://www.rfc-editor.org/rfc/rfc9457
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -82,22 +82,27 @@ class Problem(BaseModel):
     )
 
 
+Page = Callable[[Request, Problem], Response | None]
+"""Shows a problem to a person; None: whoever asks reads problem documents."""
+
+
 class Problems:
     """Turns errors into answers; what no caller may see is in the log alone."""
 
-    def __init__(self, blot: Redaction) -> None:
+    def __init__(self, blot: Redaction, page: "Page | None" = None) -> None:
         self._blot = blot
+        self._page = page
 
     def install(self, app: FastAPI) -> None:
         """Answer every error of the app this way."""
 
-        async def ours(request: Request, error: Exception) -> JSONResponse:
+        async def ours(request: Request, error: Exception) -> Response:
             return self.answer(request, error)
 
         for kind in (BroncoError, RequestValidationError, HTTPException, Exception):
             app.add_exception_handler(kind, ours)
 
-    def answer(self, request: Request, error: Exception) -> JSONResponse:
+    def answer(self, request: Request, error: Exception) -> Response:
         """The problem document of an error."""
         if isinstance(error, RequestValidationError):
             return self._invalid(request, error)
@@ -111,7 +116,7 @@ class Problems:
             return self._written(request, status, said)
         return self._written(request, status, str(error), headers=_headers(status, error))
 
-    def _invalid(self, request: Request, error: RequestValidationError) -> JSONResponse:
+    def _invalid(self, request: Request, error: RequestValidationError) -> Response:
         found = error.errors()
         errors = [FieldProblem(field=_path(each["loc"]), problem=each["msg"]) for each in found]
         said = "; ".join(f"{each.field}: {each.problem}" for each in errors)
@@ -124,7 +129,7 @@ class Problems:
         detail: str,
         errors: Sequence[FieldProblem] = (),
         headers: Mapping[str, str] | None = None,
-    ) -> JSONResponse:
+    ) -> Response:
         request_id = request_id_of(request.scope)
         body = Problem(
             type=TYPE + _WORDS.sub("-", status.phrase.lower()),
@@ -135,12 +140,12 @@ class Problems:
             request_id=request_id,
             errors=list(errors) or None,
         )
-        return JSONResponse(
-            body.model_dump(exclude_none=True),
-            status,
-            headers={**(headers or {}), "X-Request-ID": request_id},
-            media_type=MEDIA_TYPE,
-        )
+        told = {**(headers or {}), "X-Request-ID": request_id}
+        if self._page is not None and (page := self._page(request, body)) is not None:
+            page.headers.update(told)
+            return page
+        content = body.model_dump(exclude_none=True)
+        return JSONResponse(content, status, headers=told, media_type=MEDIA_TYPE)
 
 
 def described(*codes: HTTPStatus) -> dict[int | str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
+from api.dashboard.session import PREFIX
 from models.access import Caller
 from models.errors import RateLimited
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from bronco.sections import ApiSettings
     from clients.quota import Quotas
 
-_CONTROL = "/control/"
+_CONTROL = ("/control/", f"{PREFIX}/control/")
+_FILES = f"{PREFIX}/static/"
 _COSTLY = frozenset({"/quote"})
 """What asks chain and broker anew: counted with the acts."""
 _UNCOUNTED = frozenset({"/healthz", "/metrics"})
@@ -56,7 +58,7 @@ class Gauge:
         Raises:
             RateLimited: too many from this address in the last minute.
         """
-        if scope["path"] not in _UNCOUNTED:
+        if scope["path"] not in _UNCOUNTED and not scope["path"].startswith(_FILES):
             await self._take(_bucket(scope), f"address {_address(scope)}", self._strangers)
 
     async def _take(self, bucket: Bucket, who: str, per_minute: int) -> None:

@@ -13,10 +13,13 @@ from api.switch import operator_client
 from bronco import logs
 from bronco.settings import Settings, variable
 from clients.flags import Flags
+from clients.rpc import Rpc
 from clients.store import Store
+from clients.vault import VaultClient
 from models.errors import ConfigurationError
 
 _GRACE_SECONDS = 5
+_CHAIN_SECONDS = 2.0
 _BACKLOG = 512
 _UNREAD_MILLISECONDS = 30_000
 
@@ -37,7 +40,14 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(flags.close)
         temporal = settings.temporal
         client = await operator_client(temporal.address, temporal.namespace)
-        app = create_app(settings, client, store, flags)
+        rpc = Rpc(settings.chain.endpoints[0], timeout_seconds=_CHAIN_SECONDS)
+        stack.push_async_callback(rpc.close)
+        vault = VaultClient(rpc, chain_id=settings.chain.id, address=settings.chain.vault)
+
+        async def decimals() -> int:
+            return (await vault.usdt(await vault.head()))[1]
+
+        app = create_app(settings, client, store, flags, decimals)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS
         )

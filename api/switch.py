@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WORKFLOW = "TradingControlWorkflow"
 DIRECT = "bronco pause --direct sets the break-glass halt in Redis without Temporal"
+_OPENING = frozenset({"resume", "end_drain"})
 _QUERY_SECONDS = 3.0
 _UPDATE_SECONDS = 8.0
 _AT_ONCE = 3
@@ -114,6 +115,22 @@ class TradingSwitch:
         """
         return await self._change("resume", command, update_id)
 
+    async def drain(self, command: HoldCommand, update_id: str = "") -> SwitchAnswer:
+        """Place nothing new, while what was placed goes on. The same update id counts once.
+
+        Raises:
+            SourceUnavailable: Temporal could not be told.
+        """
+        return await self._change("drain", command, update_id)
+
+    async def end_drain(self, command: HoldCommand, update_id: str = "") -> SwitchAnswer:
+        """End the drain; other holds stay. The same update id counts once.
+
+        Raises:
+            SourceUnavailable: Temporal could not be told.
+        """
+        return await self._change("end_drain", command, update_id)
+
     async def tell(self, name: str, command: HoldCommand) -> None:
         """Signal, starting the workflow where there is none; counts as soon as a worker runs.
 
@@ -177,13 +194,13 @@ class TradingSwitch:
                 state = await self.state()
             except SourceUnavailable as error:
                 return SwitchAnswer(confirmed=False, note=_unanswered(name, str(error)))
-            if _is_held(state, command) is (name == "pause"):
+            if _is_held(state, command) is (name not in _OPENING):
                 return await self._read_back(name, state, why)
         return SwitchAnswer(confirmed=False, note=_unanswered(name, why))
 
     async def _read_back(self, name: str, state: ControlState, why: str) -> SwitchAnswer:
         note = f"sent as a signal, since the update was not answered ({why})"
-        if name == "resume":
+        if name in _OPENING:
             return SwitchAnswer(confirmed=True, result=PauseResult(state=state, note=note))
         # No lease was renewed since the state was read, so the last one has ended after this.
         await asyncio.sleep(LEASE_SECONDS)
@@ -200,7 +217,7 @@ class TradingSwitch:
 
     def _unavailable(self, doing: str, error: BaseException) -> SourceUnavailable:
         """The error, with what an operator can do all the same."""
-        hint = "" if doing == "sending resume" else f". {DIRECT}"
+        hint = "" if doing.removeprefix("sending ") in _OPENING else f". {DIRECT}"
         return SourceUnavailable("Temporal", doing, f"{self._why(error)}{hint}")
 
     def _why(self, error: BaseException) -> str:
@@ -215,13 +232,14 @@ class TradingSwitch:
         return str(cause) or type(cause).__name__
 
 
-def _told(command: HoldCommand) -> Mapping[str, str]:
+def _told(command: HoldCommand) -> Mapping[str, str | bool]:
     """What goes into the history: the fields a person would write."""
     fields = {
         "reason": command.reason,
         "who": command.who,
         "side": command.side.value if command.side else "",
         "symbol": command.symbol,
+        "cancel_working": command.cancel_working,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -236,9 +254,9 @@ def _is_held(state: ControlState, command: HoldCommand) -> bool:
 
 
 def _unanswered(name: str, why: str) -> str:
-    if name == "pause":
+    if name not in _OPENING:
         return (
-            f"the pause is stored and counts as soon as a worker runs ({why}); until then nobody "
+            f"the {name} is stored and counts as soon as a worker runs ({why}); until then nobody "
             f"renews the lease, so nothing is placed. {DIRECT}"
         )
-    return f"the resume is stored and counts as soon as a worker runs ({why})"
+    return f"the {name} is stored and counts as soon as a worker runs ({why})"

@@ -21,7 +21,7 @@ from clients.store.store import Store
 from clients.vault import VaultClient
 from clients.wallet import Requested, Wallet
 from models.chain import VaultEvent
-from models.control import HoldCommand
+from models.control import HoldCommand, PauseResult
 from models.errors import BroncoError, NotFound
 from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT
 from models.order import TERMINAL_STATUSES, Order
@@ -188,18 +188,20 @@ class Play:
                 raise SceneFailed(f"not so after {seconds:g} s: {what}{where}")
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def pause(self, reason: str) -> None:
-        """Pause all trading, as an operator would.
+    async def pause(self, reason: str, *, cancel_working: bool = False) -> PauseResult:
+        """Pause all trading, as an operator would; perhaps also cancel what works at the broker.
 
         Raises:
             SceneFailed: the pause was not confirmed.
         """
-        answer = await self.switch.pause(HoldCommand(reason=reason, who="demo"))
+        command = HoldCommand(reason=reason, who="demo", cancel_working=cancel_working)
+        answer = await self.switch.pause(command)
         returned = datetime.now(UTC)
         if not answer.confirmed or answer.result is None:
             raise SceneFailed(f"the pause was not confirmed: {answer.note}")
         named = frozenset(flight.remark for flight in answer.result.in_flight)
         self.pauses.append(SeenPause(returned, None, named))
+        return answer.result
 
     async def resume(self) -> None:
         """Lift the pause.

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 _LAST_PORT = 65535
+_WEB_ADDRESS = r"^(https?://[^\s\"'<>?#]+)?$"
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 
 
@@ -157,6 +158,30 @@ class ApiSettings(Section):
     def accepted_hashes(self) -> tuple[str, ...]:
         """All hashes, from the list and the file."""
         return self.key_hashes + tuple(_lines(self.key_hashes_file))
+
+
+class DashboardSettings(Section):
+    """The dashboard, which the API serves under /dashboard."""
+
+    session_seconds: Seconds = Field(
+        43_200.0, description="seconds after which a sign-in ends by itself"
+    )
+    temporal_ui: str = Field(
+        "http://127.0.0.1:8233",
+        pattern=_WEB_ADDRESS,
+        description="address of the Temporal Web UI that orders link to; empty = no links",
+    )
+    explorer: str = Field(
+        "",
+        pattern=_WEB_ADDRESS,
+        description="address of a block explorer, e.g. https://etherscan.io, which shows "
+        "/tx/... and /address/...; empty = the chain's usual one, and none for a dev chain",
+    )
+    dev_tools: bool = Field(
+        False,
+        description="whether it hands in deposits and redeems for the users of a dev chain, and "
+        "switches faults of the simulator; on other chains always no",
+    )
 
 
 class HouseSettings(Section):

@@ -17,6 +17,7 @@ from pydantic_settings import EnvSettingsSource
 from bronco.sections import (
     ApiSettings,
     AuditSettings,
+    DashboardSettings,
     DatabaseSettings,
     HouseSettings,
     LogSettings,
@@ -48,6 +49,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     redis: RedisSettings
     api: ApiSettings
+    dashboard: DashboardSettings
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings

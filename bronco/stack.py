@@ -214,9 +214,8 @@ async def _services(options: StackOptions, report: Report, leaving: AsyncExitSta
     process, url = database_up.result()
     api_key = secrets.token_urlsafe(24)
     simulator, port, control_port = opend_up.result()
-    settings = Settings.load(
-        _environment(options, chain, anvil, temporal, redis, url, port, api_key)
-    )
+    told = _environment(options, chain, anvil, temporal, redis, url, port, api_key)
+    settings = Settings.load(_dashboard(temporal) | told)
     return Stack(
         options=options,
         chain=chain,
@@ -289,6 +288,14 @@ async def _contracts(anvil: Anvil, plan: DevChainPlan) -> DevChain:
         return await deploy(rpc, plan)
     finally:
         await rpc.close()
+
+
+def _dashboard(temporal: TemporalServer) -> dict[str, str]:
+    """What the dashboard may do here and nowhere else: hand in requests, and break the broker."""
+    return {
+        "BRONCO_DASHBOARD_DEV_TOOLS": "true",
+        "BRONCO_DASHBOARD_TEMPORAL_UI": temporal.ui_url or "",
+    }
 
 
 def _environment(

@@ -145,6 +145,10 @@ class Flags:
         """The placement's end is known."""
         await asked("ending a placement", self._redis.hdel(_IN_FLIGHT, remark))
 
+    async def is_in_flight(self, remark: str) -> bool:
+        """Whether it is on record: a restarted Redis has forgotten it, and names it to nobody."""
+        return bool(await asked("looking for a placement", self._redis.hexists(_IN_FLIGHT, remark)))
+
     async def in_flight(self) -> tuple[InFlight, ...]:
         """Placements that began and whose end is not known, oldest first."""
         answer = await run("listing placements in flight", self._listing, [_IN_FLIGHT], [])

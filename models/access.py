@@ -58,3 +58,24 @@ class ApiKey(SQLModel, table=True):
     def caller(self) -> Caller:
         """Who asks with it."""
         return Caller(self.name, self.role)
+
+
+class DashboardSession(SQLModel, table=True):
+    """One sign-in at the dashboard, known by the SHA-256 of its cookie alone.
+
+    identity: which key opened it (api/auth.py spells it); it is asked for its role at each request,
+    so a session never outlives its key.
+    """
+
+    __tablename__ = "dashboard_sessions"
+    __table_args__ = TABLE_OPTIONS
+
+    digest: str = Field(max_length=64, primary_key=True)
+    identity: str = Field(max_length=80)
+    created_at: datetime = Field(sa_column=time_column())
+    expires_at: datetime = Field(sa_column=time_column(index=True))
+    ended_at: datetime | None = Field(default=None, sa_column=time_column(nullable=True))
+
+    def valid(self, now: datetime) -> bool:
+        """Whether it opens anything at this moment."""
+        return self.ended_at is None and naive_utc(now) < self.expires_at

@@ -10,11 +10,12 @@ from models.requests import Side
 
 
 class HoldKind(StrEnum):
-    """Who may lift it: a person, or the breaker that measured its condition clear."""
+    """Who may lift it: a person, the breaker that measured it clear, the end of a drain."""
 
     MANUAL = "MANUAL"
     BREAKER = "BREAKER"
     HOUSE = "HOUSE"
+    DRAIN = "DRAIN"
 
 
 class FailureLimit(NamedTuple):
@@ -54,6 +55,10 @@ MANUAL_HOLD = "manual"
 """Key of the hold that `pause` with no scope sets and `resume` lifts."""
 
 
+DRAIN_HOLD = "drain"
+"""Key of the hold under which what was begun ends and nothing new is placed."""
+
+
 class ControlState(BaseModel):
     """Answer of the query `is_paused` and payload of the lease.
 
@@ -72,7 +77,10 @@ class ControlState(BaseModel):
 
 
 class HoldCommand(BaseModel):
-    """Input of the updates `pause` and `resume`, and of the signals `set_hold`, `lift_hold`."""
+    """Input of the updates `pause` and `resume`, and of the signals `set_hold`, `lift_hold`.
+
+    cancel_working: also cancel what already works at the broker inside the scope.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,6 +90,7 @@ class HoldCommand(BaseModel):
     who: str = ""
     side: Side | None = None
     symbol: str = ""
+    cancel_working: bool = False
 
 
 class ControlOrder(BaseModel):
@@ -91,6 +100,31 @@ class ControlOrder(BaseModel):
 
     command: HoldCommand
     lift: bool
+
+
+class Recall(BaseModel):
+    """Call back what works at the broker inside a scope, once the hold of `version` is in force."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    at: str
+    side: Side | None = None
+    symbol: str = ""
+    reason: str = ""
+    who: str = ""
+
+    def covers(self, side: Side, symbol: str) -> bool:
+        """Whether an order of this side and symbol is called back."""
+        return self.side in (None, side) and self.symbol in ("", symbol)
+
+
+class Recalled(BaseModel):
+    """How many orders were told that they are called back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    orders: int
 
 
 class InFlight(BaseModel):
@@ -105,8 +139,9 @@ class InFlight(BaseModel):
 class PauseResult(BaseModel):
     """What a pause or resume achieved: no placement begins after it, except those in flight.
 
-    woken: orders that were waiting and are being woken. note: what the caller should know, e.g.
-    that Redis could not be asked and the lease was left to expire.
+    woken: orders that were waiting and are being woken. cancelling: working orders that are being
+    cancelled at the broker. note: what the caller should know, e.g. that Redis could not be asked
+    and the lease was left to expire.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -114,6 +149,7 @@ class PauseResult(BaseModel):
     state: ControlState
     in_flight: tuple[InFlight, ...] = ()
     woken: int = 0
+    cancelling: int = 0
     note: str = ""
 
 
@@ -182,3 +218,4 @@ class ControlCarry(BaseModel):
     state: ControlState
     unrecorded: tuple[ControlChange, ...] = ()
     wake: bool = False
+    recalls: tuple[Recall, ...] = ()

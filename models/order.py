@@ -57,6 +57,8 @@ class Stage(StrEnum):
     ORPHANED = "ORPHANED"
 
 
+AT_BROKER = (Stage.PLACED, Stage.PART_FILLED, Stage.UNKNOWN, Stage.CANCELLING)
+"""An order of the request is at the broker, or may be."""
 TERMINAL_STATUSES = frozenset({OrderStatus.EXECUTED, OrderStatus.FAILED})
 
 STATUS_TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = {
@@ -101,6 +103,7 @@ class Reason(StrEnum):
     OPERATOR = "OPERATOR"
     SPLIT = "SPLIT"
     NO_SESSION = "NO_SESSION"
+    PAUSED = "PAUSED"
 
 
 REFUND_CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(Reason)}

@@ -21,6 +21,7 @@ from activities.flattening import FlattenActivities
 from activities.operating import OperatingActivities
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
+from activities.recalling import RecallActivities
 from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
@@ -154,7 +155,7 @@ def _orders(clients: Clients) -> Worker:
             *_of(OperatingActivities(clients.store)),
             *_of(settlement),
             *_of(sweep),
-            *_of(_control(clients)),
+            *_control(clients),
         ],
         workflows=WORKFLOWS,
     )
@@ -173,7 +174,7 @@ def batch_codec() -> BatchCodec:
 
 def _holds(clients: Clients) -> Worker:
     """In every process that could: whoever lives answers whether trading is paused."""
-    activities = _of(_control(clients))
+    activities = _control(clients)
     return _worker(clients, QUEUE_HOLDS, activities, workflows=(TradingControlWorkflow,))
 
 
@@ -230,6 +231,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         SourceReport(),
         ChainProgress(),
         settings.chain.stall_seconds,
+        parts.peg(clients),
     )
     market = BrokerWatchActivities(
         broker,
@@ -244,7 +246,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
     return _worker(
         clients,
         QUEUE_WATCH,
-        [*_of(chain), *_of(market), *_of(_control(clients))],
+        [*_of(chain), *_of(market), *_control(clients)],
         max_concurrent_activity_task_polls=1,
     )
 
@@ -262,8 +264,9 @@ def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
     return HeadWatch(chain.wake_urls, chain.vault) if chain.wake_urls else Polling()
 
 
-def _control(clients: Clients) -> ControlActivities:
-    return ControlActivities(clients.store, clients.flags, clients.temporal)
+def _control(clients: Clients) -> list[Callable[..., Any]]:
+    control = ControlActivities(clients.store, clients.flags, clients.temporal)
+    return [*_of(control), *_of(RecallActivities(clients.store, clients.gateway))]
 
 
 def _worker(

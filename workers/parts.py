@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 from activities.backing import Supplies
 from activities.confirming import Confirming
@@ -13,6 +15,7 @@ from activities.flattening import HousePlacing
 from activities.guards import GuardLimits, Guards
 from activities.house import HouseActivities
 from activities.house_guards import HouseGuards
+from activities.peg import Peg, PegFeed
 from activities.quoting import QuoteSources, QuotingActivities
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
@@ -188,3 +191,12 @@ def confirming(clients: Clients) -> Confirming:
     """Knows how deep a request must be."""
     policy = clients.settings.chain.confirmation_policy
     return Confirming(clients.vault, policy, finality(clients))
+
+
+def peg(clients: Clients) -> Callable[[], Peg] | None:
+    """Measures what USDT is worth; None where no feed says so."""
+    chain, band = clients.settings.chain, clients.settings.orders.usdt_band_bps
+    if not chain.usdt_feed:
+        return None
+    feed = PegFeed(clients.oracle, chain.usdt_feed, chain.usdt_heartbeat_seconds)
+    return partial(Peg, clients.gateway, feed, band)

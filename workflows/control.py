@@ -11,6 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from activities.control import ControlActivities
+from activities.recalling import RecallActivities
 from models.control import (
     AppliedControl,
     ControlCarry,
@@ -23,8 +24,8 @@ from models.control import (
 )
 from models.messages import WakeHeldInput
 from models.requests import QUEUE_WATCH
-from workflows.control_input import hold_command, pause_command, resume_command
-from workflows.holds import Holds, hold_of
+from workflows.control_input import drain_command, hold_command, pause_command, resume_command
+from workflows.holds import Holds, hold_of, recall_of
 from workflows.policies import APPLY, ASK, LEASE, WAKE
 
 _EPOCH = 1_577_836_800
@@ -46,6 +47,8 @@ class TradingControlWorkflow:
         self._wake = carried.wake if carried else False
         self._applied: AppliedControl | None = None
         self._recorded = -1
+        self._recalls = list(carried.recalls) if carried else []
+        self._cancelling = 0
         workflow.set_current_details(self._holds.in_words())
 
     # --- what may be asked and sent ---------------------------------------------------------
@@ -56,7 +59,8 @@ class TradingControlWorkflow:
         return self._holds.state
 
     @workflow.signal(
-        name="pause", description='hold trading: no input, "reason", or {reason, who, side, symbol}'
+        name="pause",
+        description='hold: no input, "reason", or {reason, who, side, symbol, cancel_working}',
     )
     def pause_signal(self, *args: Any) -> None:
         """Set a manual hold."""
@@ -71,6 +75,16 @@ class TradingControlWorkflow:
             self._take(ControlOrder(command=command, lift=True))
         else:
             workflow.logger.warning("resume_not_understood", extra={"input": repr(args)[:200]})
+
+    @workflow.signal(name="drain", description="place nothing new; what was placed goes on")
+    def drain_signal(self, *args: Any) -> None:
+        """Begin a drain."""
+        self._take(ControlOrder(command=drain_command(args), lift=False))
+
+    @workflow.signal(name="end_drain", description="end the drain; other holds stay")
+    def end_drain_signal(self, *args: Any) -> None:
+        """End a drain."""
+        self._take(ControlOrder(command=drain_command(args), lift=True))
 
     @workflow.signal(name="set_hold", description="a breaker or the house holds trading back")
     def set_hold(self, *args: Any) -> None:
@@ -98,8 +112,13 @@ class TradingControlWorkflow:
     @workflow.update(name="pause", description="as the signal; returns when no placement begins")
     async def pause(self, *args: Any) -> PauseResult:
         """Set a manual hold and answer when it is in force, naming what is still in flight."""
-        self._take(ControlOrder(command=pause_command(args), lift=False))
-        return await self._answer()
+        command = pause_command(args)
+        self._take(ControlOrder(command=command, lift=False))
+        answer = await self._answer()
+        if not command.cancel_working:
+            return answer
+        await workflow.wait_condition(lambda: not self._recalls)
+        return answer.model_copy(update={"cancelling": self._cancelling})
 
     @workflow.update(name="resume", description="as the signal; returns when it is known")
     async def resume(self, *args: Any) -> PauseResult:
@@ -110,6 +129,18 @@ class TradingControlWorkflow:
                 f"resume was not understood: {repr(args)[:200]}", type="InvalidInput"
             )
         self._take(ControlOrder(command=command, lift=True))
+        return await self._answer()
+
+    @workflow.update(name="drain", description="as the signal; returns when no placement begins")
+    async def drain(self, *args: Any) -> PauseResult:
+        """Begin a drain and answer when nothing new is placed."""
+        self.drain_signal(*args)
+        return await self._answer()
+
+    @workflow.update(name="end_drain", description="as the signal; returns when it is known")
+    async def end_drain(self, *args: Any) -> PauseResult:
+        """End a drain and answer when that is known."""
+        self.end_drain_signal(*args)
         return await self._answer()
 
     # --- the run ------------------------------------------------------------------------------
@@ -124,6 +155,7 @@ class TradingControlWorkflow:
                     self._apply(),
                     self._record(),
                     self._wake_held(),
+                    self._recall(),
                     self._leave(),
                 )
             except (asyncio.CancelledError, ActivityError) as error:
@@ -196,13 +228,31 @@ class TradingControlWorkflow:
                 ControlActivities.wake_held, WakeHeldInput(), summary="wake held orders", **WAKE
             )
 
+    async def _recall(self) -> None:
+        """Call working orders back, once no further one can be placed."""
+        while True:
+            await workflow.wait_condition(
+                lambda: bool(self._recalls) and self._applied_version() >= self._recalls[0].version
+            )
+            recalled = await workflow.execute_activity_method(
+                RecallActivities.recall_working,
+                self._recalls[0],
+                summary="call working orders back",
+                **WAKE,
+            )
+            self._cancelling = recalled.orders
+            del self._recalls[0]
+
     async def _leave(self) -> None:
         """Continue as new when the history is long: what is not done yet goes along."""
         await workflow.wait_condition(lambda: workflow.info().is_continue_as_new_suggested())
         await workflow.wait_condition(lambda: self._known and workflow.all_handlers_finished())
         workflow.continue_as_new(
             ControlCarry(
-                state=self.is_paused(), unrecorded=tuple(self._holds.unrecorded), wake=self._wake
+                state=self.is_paused(),
+                unrecorded=tuple(self._holds.unrecorded),
+                wake=self._wake,
+                recalls=tuple(self._recalls),
             )
         )
 
@@ -221,7 +271,10 @@ class TradingControlWorkflow:
             self._inbox.append(order)  # All trading is held until they are known.
             return
         act = self._holds.lift if order.lift else self._holds.set
-        self._wake = act(order.command, workflow.now().isoformat()) or self._wake
+        at = workflow.now().isoformat()
+        self._wake = act(order.command, at) or self._wake
+        if order.command.cancel_working and not order.lift:
+            self._recalls.append(recall_of(order.command, self._holds.version, at))
         workflow.set_current_details(self._holds.in_words())
 
     # --- answers ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.control import MANUAL_HOLD, HoldCommand, HoldKind
+from models.control import DRAIN_HOLD, MANUAL_HOLD, HoldCommand, HoldKind
 from models.requests import Side
 
 _REASON_LENGTH = 240
@@ -46,6 +46,18 @@ def resume_command(args: Sequence[Any]) -> HoldCommand | None:
     return _manual(fields, _text(fields.get("reason"), _REASON_LENGTH), side, symbol)
 
 
+def drain_command(args: Sequence[Any]) -> HoldCommand:
+    """The hold of a drain, of all trading; whatever is sent, it can be understood."""
+    fields = _fields(args)
+    reason = _text(fields.get("reason"), _REASON_LENGTH)
+    return HoldCommand(
+        key=DRAIN_HOLD,
+        kind=HoldKind.DRAIN,
+        reason=reason or "new orders wait until it ends",
+        who=_text(fields.get("who"), _NAME_LENGTH),
+    )
+
+
 def hold_command(args: Sequence[Any]) -> HoldCommand | None:
     """The hold a program sets or lifts; None when it is not a HoldCommand."""
     try:
@@ -70,6 +82,7 @@ def _manual(fields: Mapping[str, Any], reason: str, side: Side | None, symbol: s
         who=_text(fields.get("who"), _NAME_LENGTH),
         side=side,
         symbol=symbol,
+        cancel_working=fields.get("cancel_working") is True,
     )
 
 
@@ -83,7 +96,7 @@ def _fields(args: Sequence[Any]) -> Mapping[str, Any]:
 def _scope(fields: Mapping[str, Any]) -> tuple[Side | None, str, bool]:
     """(side, symbol, whether it was understood); absent, null and empty mean all."""
     side, symbol = fields.get("side") or "", fields.get("symbol") or ""
-    known = set(fields) <= {"reason", "who", "side", "symbol", "key", "kind"}
+    known = set(fields) <= {"reason", "who", "side", "symbol", "key", "kind", "cancel_working"}
     if not (known and isinstance(side, str) and isinstance(symbol, str)):
         return None, "", False
     if (side and side.upper() not in Side.__members__) or len(symbol) > _SYMBOL_LENGTH:

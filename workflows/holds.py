@@ -7,6 +7,7 @@ from models.control import (
     Hold,
     HoldCommand,
     HoldKind,
+    Recall,
 )
 
 
@@ -87,6 +88,18 @@ def hold_of(command: HoldCommand, at: str) -> Hold:
         at=at,
         side=command.side,
         symbol=command.symbol,
+    )
+
+
+def recall_of(command: HoldCommand, version: int, at: str) -> Recall:
+    """What a command that also cancels calls back."""
+    return Recall(
+        version=version,
+        at=at,
+        side=command.side,
+        symbol=command.symbol,
+        reason=command.reason,
+        who=command.who,
     )
 
 

@@ -76,6 +76,8 @@ class OrderFollow:
             return Reason.SPLIT
         if self._state.expired():
             return Reason.DEADLINE
+        if self._state.recalled:
+            return Reason.PAUSED
         return Reason.NOT_FILLED if workflow.time() >= give_up_at else Reason.NONE
 
     async def _cancel(self, why: Reason) -> None:

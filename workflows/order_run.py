@@ -42,6 +42,11 @@ class OrderRun:
         """Cancel what is not filled."""
         self.state.cancel()
 
+    @workflow.signal(description="A pause cancels at the broker: what is not filled waits again.")
+    def recall(self, *args: Any) -> None:
+        """Cancel what works at the broker, and wait at the gate."""
+        self.state.recall()
+
     @workflow.signal(description="The broker order changed (a hint; the book is read).")
     def order_update(self, *args: Any) -> None:
         """Take a hint about the broker order."""

@@ -30,6 +30,7 @@ def over(order: BrokerOrder) -> bool:
 class OrderState:
     """The mutable part of one order's run.
 
+    recalled: a pause wants back what works at the broker now; the request itself stays.
     woken: somebody asked us to look again. heard: a push brought something about a broker order.
     approvable: the item was there already, refused for something that approvals go past.
     sending: an attempt is on its way to the broker. resolving: it is not known what became of one.
@@ -47,6 +48,7 @@ class OrderState:
         self.order: BrokerOrder | None = None
         self._early: dict[str, BrokerOrder] = {}
         self.cancel_wanted = False
+        self.recalled = False
         self.woken = False
         self.heard = False
         self.settled = False
@@ -82,6 +84,11 @@ class OrderState:
         if self.operator is not None:
             return Reason.OPERATOR, self.operator.words
         return Reason.USER_CANCELLED, "cancelled before it was sent"
+
+    def recall(self) -> None:
+        """The desk wants back what is at the broker, or on its way there."""
+        self.recalled = True
+        self.woken = True
 
     def mark_settled(self) -> None:
         """The settlement workflow says that the vault has an end for this request."""

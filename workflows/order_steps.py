@@ -40,6 +40,8 @@ _CANCEL = "Cancel"
 """Memo that carries a cancel which only a signal told us from one run to the next."""
 _OPERATOR = "Operator"
 """Memo beside it: who cancelled it, where it was an operator."""
+_RECALL = "Recall"
+"""The same for what a pause calls back."""
 
 
 class OrderSteps:
@@ -65,6 +67,8 @@ class OrderSteps:
             state.cancel()
             by = workflow.memo_value(_OPERATOR, default=None)
             state.operator = OperatorAct.model_validate(by) if by else state.operator
+        if workflow.memo_value(_RECALL, default=False):
+            state.recall()
         if admitted.terms is not None:
             state.deadline = admitted.terms.deadline
             state.cancel_wanted = state.cancel_wanted or admitted.terms.cancel_requested
@@ -191,10 +195,12 @@ class OrderSteps:
             workflow.continue_as_new(self.state.request, memo=self._memo())
 
     def _memo(self) -> dict[str, object] | None:
-        if not self.state.cancel_wanted:
-            return None
-        by = self.state.operator
-        return {_CANCEL: True} | ({_OPERATOR: by.model_dump(mode="json")} if by else {})
+        state = self.state
+        told = {_CANCEL: state.cancel_wanted, _RECALL: state.recalled}
+        memo: dict[str, object] = {name: True for name, wanted in told.items() if wanted}
+        if state.cancel_wanted and state.operator is not None:
+            memo[_OPERATOR] = state.operator.model_dump(mode="json")
+        return memo or None
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
         """Await a step to its end even if the workflow is cancelled meanwhile.

@@ -37,6 +37,7 @@ _MAY_BE_THERE = frozenset({ClaimState.CLAIMED, ClaimState.PLACED})
 _CERTAIN = frozenset({Resolution.NEVER_SENT, Resolution.REJECTED, Resolution.ABSENT})
 _CUT_SHORT = "an earlier run of this order ended before it was known what became of it"
 _CAUSE_BYTES = 120
+_BACK_TO_THE_GATE = frozenset({Reason.NONE, Reason.ORPHANED, Reason.SPLIT, Reason.PAUSED})
 
 AGAIN = None
 """Not decided: back to the gate, perhaps with the next attempt."""
@@ -113,6 +114,7 @@ class OrderTrade:
 
     async def _one_try(self) -> Decision | None:
         state = self.state
+        state.recalled = False  # Nothing is at the broker: only a recall from now on counts.
         if state.cancel_wanted:
             why, words = state.cancelled_by
             return Decision(ItemKind.REFUND, why, words)
@@ -261,10 +263,10 @@ class OrderTrade:
         words = f"order {order.order_id} ended without a fill"
         if self._following.moot:
             return Decision(None, why, words)
-        if why not in (Reason.NONE, Reason.ORPHANED, Reason.SPLIT):
+        if why not in _BACK_TO_THE_GATE:
             return Decision(ItemKind.REFUND, why, words)
-        # The day's end, a split, an operator, or a request that is back: back to the gate.
-        if not self._looking_back:
+        # The day's end, a split, a pause, an operator, or a request that is back.
+        if not self._looking_back and why is not Reason.PAUSED:
             self._unfilled += 1
             self.steps.renew()
             pause = state.policy.try_pause * 2.0 ** min(self._unfilled - 1, 10)

@@ -55,6 +55,10 @@ def pause(
     symbol: Symbol = "",
     side: SideOption = None,
     who: Who = "",
+    cancel_working: Annotated[
+        bool,
+        typer.Option("--cancel-working", help="Also cancel at the broker what works there."),
+    ] = False,
     direct: Annotated[
         bool,
         typer.Option("--direct", help="Break glass: halt in Redis, also while Temporal is down."),
@@ -68,8 +72,11 @@ def pause(
     bronco pause --reason "exchange maintenance"
 
     bronco pause --symbol AAPL --side BUY --reason "stock split"
+
+    With --cancel-working what is filled is settled, and an order without a fill waits again.
     """
     command = _command(reason, symbol, side, who)
+    command = command.model_copy(update={"cancel_working": cancel_working})
     if direct:
         _only_everything(symbol, side)
         asyncio.run(_halt(command))
@@ -214,6 +221,8 @@ def _show_result(answer: "SwitchAnswer", name: str) -> None:
         write("trading is open" + (", but for what is held" if result.state.holds else ""))
     write_holds(result.state.holds)
     write_in_flight(result.in_flight)
+    if result.cancelling:
+        write(f"{result.cancelling} working orders are being cancelled at the broker")
     if result.woken:
         write(f"{result.woken} held orders are being woken")
     if result.note:

@@ -17,8 +17,8 @@ from clients.store.inserts import write_audit
 from models.columns import naive_utc
 from models.drafts import Admission, AuditDraft, OrderCounts, OrderFilter, Page
 from models.errors import Conflict, InvalidInput, NotFound
-from models.order import TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
-from models.requests import VaultRequest
+from models.order import AT_BROKER, TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
+from models.requests import Side, VaultRequest
 
 _WAITING = (Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED)
 _STORES_OWN = frozenset(
@@ -161,6 +161,26 @@ class Orders:
         )
         return await self._database.read(
             "listing held orders",
+            lambda session: [(number or 0, name) for number, name in session.exec(chosen)],
+        )
+
+    async def working(
+        self, side: Side | None, symbol: str, after_internal_id: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """(internal id, workflow id) of orders at the broker, oldest first. None, "" = all."""
+        conditions = [col(Order.stage).in_(AT_BROKER), col(Order.internal_id) > after_internal_id]
+        if side is not None:
+            conditions.append(col(Order.order_type) == side)
+        if symbol:
+            conditions.append(col(Order.symbol) == symbol)
+        chosen = (
+            select(Order.internal_id, Order.workflow_id)
+            .where(*conditions)
+            .order_by(col(Order.internal_id))
+            .limit(limit)
+        )
+        return await self._database.read(
+            "listing working orders",
             lambda session: [(number or 0, name) for number, name in session.exec(chosen)],
         )
 

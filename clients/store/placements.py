@@ -190,6 +190,18 @@ class Placements:
             "reading open claims", lambda session: list(session.exec(chosen))
         )
 
+    async def in_hand(self, now: datetime) -> list[Placement]:
+        """Claims whose holder may still be sending, oldest first."""
+        sending = (
+            col(Placement.state) == ClaimState.CLAIMED,
+            col(Placement.released_at).is_(None),
+            col(Placement.send_by) > naive_utc(now),
+        )
+        chosen = select(Placement).where(*sending).order_by(col(Placement.id))
+        return await self._database.read(
+            "reading claims in hand", lambda session: list(session.exec(chosen))
+        )
+
     async def latest(self, request_ids: Collection[str]) -> dict[str, Placement]:
         """The newest attempt by request id; requests without one are absent."""
         lowered = {request_id.lower() for request_id in request_ids}

@@ -18,6 +18,7 @@ from clients.store.placements import Placements
 from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
+from clients.store.sessions import Sessions
 from clients.store.statements import Statements
 from clients.store.stats import Stats
 
@@ -51,6 +52,7 @@ class Store:
         self.api_keys = ApiKeys(self._database)
         self.day_statements = Statements(self._database)
         self.stats = Stats(self._database)
+        self.sessions = Sessions(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property

@@ -9,6 +9,7 @@ pytest.register_assert_rewrite(
     "tests.contracts.items",
     "tests.contracts.book",
     "tests.contracts.records",
+    "tests.contracts.sessions",
     "tests.contracts.transactions",
     "tests.contracts.flags",
 )

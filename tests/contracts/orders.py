@@ -315,6 +315,20 @@ async def test_held__pages_waiting_orders_oldest_first(store: Store) -> None:
     assert [name for _, name in first + rest] == ["order-1", "order-3", "order-4"]
 
 
+async def test_working__of_a_scope__pages_what_is_at_the_broker(store: Store) -> None:
+    at_broker = [Stage.PLACED, Stage.PART_FILLED, Stage.UNKNOWN, Stage.CANCELLING]
+    for n, stage in enumerate([*at_broker, Stage.HELD, Stage.SETTLING], 1):
+        await update(store, n, await admit(store, n), stage=stage)
+
+    first = await store.orders.working(None, "", 0, 3)
+    rest = await store.orders.working(None, "AAPL", first[-1][0], 3)
+
+    assert [name for _, name in first + rest] == ["order-1", "order-2", "order-3", "order-4"]
+    assert await store.orders.working(None, "MSFT", 0, 3) == []
+    sides = [len(await store.orders.working(side, "", 0, 9)) for side in (Side.BUY, Side.SELL)]
+    assert sorted(sides) == [0, 4]
+
+
 async def test_lists__ended_and_unfinished__are_told_apart(store: Store) -> None:
     await admit(store, 1)
     version = await admit(store, 2)

@@ -47,6 +47,22 @@ async def test_claim__twice__only_the_first_may_send(store: Store) -> None:
     assert first.row.send_by == later(15).replace(tzinfo=None)
 
 
+async def test_in_hand__claim_whose_holder_may_still_send__is_there_until_then(
+    store: Store,
+) -> None:
+    sending, over = claim_draft(new_request_id()), claim_draft(new_request_id())
+    for draft in (sending, over):
+        await store.placements.claim(draft, PLENTY, NOW)
+    await store.placements.mark(over.request_id, 1, ClaimState.VOID, now=NOW)
+
+    ours = {sending.remark, over.remark}
+    now = {row.remark for row in await store.placements.in_hand(later(14))}
+    after = {row.remark for row in await store.placements.in_hand(later(15))}
+
+    assert now & ours == {sending.remark}
+    assert after & ours == set()
+
+
 async def test_claim__by_two_workers_at_once__exactly_one_wins(
     store: Store, other_store: Store
 ) -> None:

@@ -10,7 +10,10 @@ import pytest_asyncio
 from activities.broker_silence import SILENCE_HOLD
 from activities.freezing import FAILURES_HOLD
 from activities.head_stall import STALL_HOLD
+from activities.peg import PEG_HOLD
+from bronco.devchain import ADMIN
 from bronco.stack import stack
+from clients.abi import load_contract
 from clients.wallet import Requested
 from models.messages import ReconcileResult
 from models.order import OrderStatus, Reason, Stage
@@ -23,6 +26,8 @@ _STALL_SECONDS = 3
 _SILENT_SECONDS = 2
 _FAILURES, _WINDOW_SECONDS = 3, 20
 _BROKER_TRIES = 3
+DEV_FEED = load_contract("DevFeed")
+_DOLLAR, _OFF_PEG = 10**8, 99 * 10**6
 MISMATCH_HOLD = f"mismatch:position:{SYMBOL}"
 
 
@@ -59,6 +64,16 @@ async def _holds(desk: Desk) -> list[str]:
     ):
         assert answer.status == 200
         return [hold["key"] for hold in (await answer.json())["holds"]]
+
+
+async def _reasons(desk: Desk) -> list[str]:
+    state = await desk.play.switch.state()
+    return [hold.reason for hold in state.holds]
+
+
+async def _set_peg(desk: Desk, answer: int) -> None:
+    """Dollars per USDT x 10^8."""
+    await desk.staff(ADMIN).send(DEV_FEED, desk.stack.chain.feeds["USDT"], "setAnswer", answer)
 
 
 async def _held(desk: Desk, key: str) -> bool:
@@ -133,6 +148,24 @@ async def test_broker__silent_for_too_long__nothing_is_placed_until_it_is_read_a
     await desk.end(made, OrderStatus.EXECUTED)
     await desk.one_order_each([made])
     await eventually(lambda: _open(desk))
+
+
+async def test_usdt__off_its_peg__nothing_is_placed_until_it_is_measured_back(
+    mining_desk: Desk,
+) -> None:
+    desk = mining_desk
+    await _set_peg(desk, _OFF_PEG)
+    await eventually(lambda: _held(desk, PEG_HOLD), timeout=30)
+    made = await desk.deposit()
+    await desk.at(made, Stage.HELD)
+    (reason,) = await _reasons(desk)
+    assert "USDT is at 0.99" in reason
+    assert "lifts this" in reason
+    assert await desk.orders_of(made) == []
+    await _set_peg(desk, _DOLLAR)
+    await eventually(lambda: _open(desk))
+    await desk.end(made, OrderStatus.EXECUTED)
+    await desk.one_order_each([made])
 
 
 async def test_orders__fail_one_after_the_other__the_next_waits_until_that_is_past(

@@ -30,3 +30,26 @@ async def test_pause__many_deposits__none_sent_then_all_executed(desk: Desk, cou
     await desk.all_end([*made, *late], OrderStatus.EXECUTED, seconds=180)
     await desk.one_order_each([*made, *late])
     assert await desk.placed() == sent + count + len(late)
+
+
+async def test_pause__that_cancels__takes_working_orders_back_and_places_them_anew(
+    desk: Desk,
+) -> None:
+    await desk.control.fault("hold_fills", on=True)
+    made = await desk.deposits(3)
+    await desk.all_at(made, Stage.PLACED)
+    answer = await desk.play.pause("wrong price", cancel_working=True)
+    assert answer.cancelling == len(made)
+    rows = await desk.all_at(made, Stage.HELD)
+    assert all("wrong price" in row.waiting_for for row in rows)
+    assert {row.retry_count for row in rows} == {0}
+    taken_back = await desk.orders_of(*made)
+    assert {(order.status, order.filled) for order in taken_back} == {("CANCELLED_ALL", 0)}
+
+    await desk.control.fault("release_fills")
+    await desk.play.resume()
+    await desk.all_end(made, OrderStatus.EXECUTED)
+    anew = [order for order in await desk.orders_of(*made) if order not in taken_back]
+    assert len(taken_back) == len(anew) == len(made)
+    assert {order.remark.rpartition(":")[2] for order in anew} == {"2"}
+    assert all(order.filled == order.quantity for order in anew)

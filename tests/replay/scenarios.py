@@ -159,6 +159,19 @@ async def split(desk: Desk) -> Handle:
     return await _ended(await desk.start(world))
 
 
+async def recalled(desk: Desk) -> Handle:
+    """Called back by a pause while it works, held, and placed anew after the resume."""
+    world = await _world(desk, 16)
+    world.places = [world.works, HELD, HELD]
+    _cancels(world)
+    handle = await desk.start(world)
+    await completed(handle, 2)
+    await world.signal("recall", "wrong price")
+    await eventually(lambda: world.shown)
+    await world.signal("wake")
+    return await _ended(handle)
+
+
 async def refused_item(desk: Desk) -> Handle:
     """Too small; the refund is not provable at first, and its signal is lost."""
     world = await _world(desk, 12)
@@ -226,6 +239,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     cancelled,
     cancelled_in_temporal,
     part_filled,
+    recalled,
     restarted,
     day_end,
     refused_item,

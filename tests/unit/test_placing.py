@@ -340,6 +340,18 @@ async def test_redis__down_before_the_send__spends_the_attempt_only(office: Offi
     assert office.broker.sent == []
 
 
+async def test_permit__forgotten_by_redis_before_the_send__spends_the_attempt_only(
+    office: Office,
+) -> None:
+    office.flags.forgets = True
+    result = await office.place()
+    assert (result.outcome, result.attempt_used) == (PlaceOutcome.SOURCE_DOWN, True)
+    assert "its permit was forgotten" in result.detail
+    assert office.broker.sent == []
+    (claim,) = await office.claims()
+    assert claim.state is ClaimState.VOID
+
+
 async def test_deadline__nearer_than_the_send_window__bounds_the_send(office: Office) -> None:
     office.place_until = utc_now() + timedelta(seconds=3)
     await office.place()

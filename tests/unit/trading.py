@@ -91,6 +91,7 @@ class FakeFlags:
         self.answer: Refusal | None = None
         self.down: set[str] = set()
         self.in_flight: set[str] = set()
+        self.forgets = False
         self.slots: set[str] = set()
 
     def line(self, account: str, call: str) -> "FakeFlags":
@@ -126,6 +127,9 @@ class FakeFlags:
             return self.answer
         self.in_flight.add(remark)
         return Permit(remark=remark, version=1, since="")
+
+    async def is_in_flight(self, remark: str) -> bool:
+        return remark in self.in_flight and not self.forgets
 
     async def end_placement(self, remark: str) -> None:
         self._ask("end")

@@ -21,6 +21,9 @@ from models.control import (
     Hold,
     HoldCommand,
     HoldKind,
+    PauseResult,
+    Recall,
+    Recalled,
     RecordControlInput,
 )
 from models.messages import WakeHeldInput, WakeHeldResult
@@ -46,6 +49,7 @@ class FakeControl:
     states: list[ControlState] = field(default_factory=list)
     recorded: list[ControlChange] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    recalls: list[Recall] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.may_load.set()
@@ -76,6 +80,17 @@ class FakeControl:
         self.calls.append("wake")
         return WakeHeldResult(woken=3)
 
+    @activity.defn(name="recall_working")
+    async def recall_working(self, recall: Recall) -> Recalled:
+        self.calls.append("recall")
+        self.recalls.append(recall)
+        return Recalled(orders=7)
+
+    @property
+    def activities(self) -> list[Any]:
+        asked = (self.load_control, self.apply_control, self.record_control, self.wake_held)
+        return [*asked, self.recall_working]
+
 
 @pytest.fixture
 def fake() -> FakeControl:
@@ -89,7 +104,7 @@ async def running(env: WorkflowEnvironment, fake: FakeControl) -> AsyncIterator[
         env.client,
         task_queue=queue,
         workflows=[TradingControlWorkflow],
-        activities=[fake.load_control, fake.apply_control, fake.record_control, fake.wake_held],
+        activities=fake.activities,
         workflow_runner=sandbox(),
     ):
         handle = await env.client.start_workflow(
@@ -322,3 +337,36 @@ async def test_history__replayed__takes_the_same_steps(control: Handle, fake: Fa
         data_converter=pydantic_data_converter,
     )
     await replayer.replay_workflow(await control.fetch_history())
+
+
+async def test_pause__that_cancels__calls_back_once_nothing_can_be_placed(
+    control: Handle, fake: FakeControl
+) -> None:
+    await opened(control)
+    asked = {"reason": "wrong price", "who": "ada", "symbol": "aapl", "cancel_working": True}
+    answer = await control.execute_update("pause", asked, result_type=PauseResult)
+    assert answer.cancelling == 7
+    (recall,) = fake.recalls
+    assert (recall.symbol, recall.side, recall.who) == ("AAPL", None, "ada")
+    assert any(state.version == recall.version and state.holds for state in fake.states)
+    assert fake.calls[-1] == "recall"
+    plain = await control.execute_update("pause", "all of it", result_type=PauseResult)
+    assert plain.cancelling == 0
+    assert len(fake.recalls) == 1
+
+
+async def test_pause__by_signal_that_cancels__calls_back(
+    control: Handle, fake: FakeControl
+) -> None:
+    await control.signal("pause", {"cancel_working": True, "reason": "fire"})
+    await eventually(lambda: [recall.reason for recall in fake.recalls] == ["fire"])
+
+
+async def test_resume__that_says_cancel__calls_nothing_back(
+    control: Handle, fake: FakeControl
+) -> None:
+    await opened(control)
+    await control.execute_update("pause", "lunch")
+    await control.execute_update("resume", {"cancel_working": True})
+    assert fake.recalls == []
+    assert await keys_of(control) == set()

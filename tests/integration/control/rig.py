@@ -21,9 +21,11 @@ from temporalio.worker import (
 )
 
 from activities.control import ControlActivities
+from activities.recalling import RecallActivities
 from api.switch import TradingSwitch
 from bronco.settings import Settings
 from clients.flags import Flags
+from clients.gateway import WorkflowGateway
 from clients.store import Store
 from models.control import ControlState, Permit, Refusal
 from models.order import Order, Stage
@@ -124,6 +126,7 @@ class ControlRig:
                 activities.apply_control,
                 activities.record_control,
                 activities.wake_held,
+                RecallActivities(self.store, WorkflowGateway(self.client, "")).recall_working,
             ],
             workflow_runner=sandbox(),
             interceptors=[self._busy],
@@ -203,8 +206,16 @@ class ControlRig:
         )
         return handle
 
-    async def order(self, **changes: Any) -> Order:
-        """A row as `admit` writes it, HELD."""
+    async def working_order(self) -> WorkflowHandle[Any, str]:
+        """A row that is PLACED, and a workflow that takes signals."""
+        order = await self.order(Stage.PLACED)
+        handle: WorkflowHandle[Any, str] = await self.client.start_workflow(
+            SleepingOrder.run, id=order.workflow_id, task_queue=_SLEEPERS
+        )
+        return handle
+
+    async def order(self, stage: Stage = Stage.HELD, **changes: Any) -> Order:
+        """A row as `admit` writes it, at this stage."""
         request = new_request_id()
         terms = vault_request(**{"request_id": request, **changes})
         now = datetime.now(UTC)
@@ -220,7 +231,7 @@ class ControlRig:
             VAULT,
             request,
             admitted.version,
-            {"stage": Stage.HELD, "waiting_for": "trading is paused"},
+            {"stage": stage, "waiting_for": "trading is paused"},
             now=now,
         )
         return await self.store.orders.get(CHAIN, VAULT, request)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowHandle
 
 from bronco.processes import free_port
 from models.control import Permit
@@ -91,6 +92,25 @@ async def test_pause__placement_in_flight__is_shown(bronco: Shell, rig: ControlR
     assert [flight["remark"] for flight in paused.json["result"]["in_flight"]] == [permit.remark]
 
 
+async def test_pause__that_cancels__says_how_many_and_is_on_record(
+    bronco: Shell, rig: ControlRig
+) -> None:
+    working, held = await rig.working_order(), await rig.held_order()
+    said = await bronco("pause", "--cancel-working", "--reason", "wrong price", "--json")
+    assert said.json["result"]["cancelling"] == 1
+    assert [await signals(each, "recall") for each in (working, held)] == [1, 0]
+    told = [one for one in await rig.store.audit.latest() if one.action == "orders.recalled"]
+    assert (told[0].actor, json.loads(told[0].data)["orders"]) == ("grace", 1)
+    for each in (working, held):
+        await each.terminate()
+
+
+async def signals(handle: WorkflowHandle[Any, str], name: str) -> int:
+    found = [event async for event in handle.fetch_history_events()]
+    names = [e.workflow_execution_signaled_event_attributes.signal_name for e in found]
+    return names.count(name)
+
+
 async def test_pause_direct__temporal_is_down__halts_and_says_what_failed(
     bronco: Shell, rig: ControlRig
 ) -> None:
@@ -138,6 +158,29 @@ async def test_pause_direct__database_is_down__halts_all_the_same(
     assert "not in the audit log" in halted.error
     assert not await rig.may_place()
     assert (await bronco("resume", "--direct")).code == 0
+    await rig.until_open()
+
+
+async def test_pause_direct__api_database_and_temporal_are_down__halts_all_the_same(
+    rig: ControlRig, tmp_path: Path
+) -> None:
+    down = {
+        "BRONCO_REDIS_URL": rig.settings.environment()["BRONCO_REDIS_URL"],
+        "BRONCO_TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}",
+        "BRONCO_DATABASE_URL": f"mysql+pymysql://x:y@127.0.0.1:{free_port()}/bronco",
+        "BRONCO_API_PORT": str(free_port()),
+    }
+    permit = await rig.begin()
+    assert isinstance(permit, Permit)
+    halted = await Shell(tmp_path, down)("pause", "--direct", "--reason", "fire")
+    assert halted.code == 3
+    assert permit.remark in halted.out
+    assert "Temporal could not be asked" in halted.error
+    assert "not in the audit log" in halted.error
+    assert not await rig.may_place()
+    assert "fire" in str(await rig.flags.halted())
+    await rig.flags.unhalt()
+    await rig.flags.end_placement(permit.remark)
     await rig.until_open()
 
 

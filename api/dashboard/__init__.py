@@ -1,0 +1,1 @@
+"""The dashboard: pages over the same store and control workflow as the API and the CLI."""
