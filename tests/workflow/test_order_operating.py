@@ -109,10 +109,11 @@ async def test_part_filled__refund__is_refused_since_the_only_way_is_forward(des
     await world.push(filled(world.order(), 1))
     why = "1 shares are filled: after a fill the only way is forward; cancel ends the rest"
 
-    async def known() -> bool:
-        return await no(handle, Verb.REFUND) == why
+    async def told() -> str:
+        said = await no(handle, Verb.REFUND)
+        return "" if "works at the broker" in said else said
 
-    await eventually(known)
+    assert await eventually(told) == why
     await world.push(filled(world.order()))
     assert (await handle.result()).status is VaultStatus.SETTLED
     assert world.said(NoteActInput) == []
