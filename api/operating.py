@@ -13,6 +13,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.doors import Asking
@@ -87,7 +88,8 @@ class OrderDesk:
         try:
             return await self._told(order, act, act_id or uuid.uuid4().hex)
         except WorkflowUpdateFailedError as error:
-            raise Conflict("order", key, str(error.cause or error)) from error
+            said = error.cause.message if isinstance(error.cause, ApplicationError) else str(error)
+            raise Conflict("order", key, said) from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise Conflict("order", key, _gone(order)) from error

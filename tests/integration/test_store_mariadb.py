@@ -31,6 +31,7 @@ from tests.contracts.records import *  # noqa: F403
 from tests.contracts.reserves import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403
 from tests.contracts.sessions import *  # noqa: F403
+from tests.contracts.statements import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
 
 

@@ -37,7 +37,7 @@ async def no(handle: Handle, verb: Verb) -> str:
         await tell(handle, verb)
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == NOT_NOW
-    return str(failed.value.cause)
+    return failed.value.cause.message
 
 
 async def held(desk: Desk) -> tuple[World, Handle]:
