@@ -127,7 +127,7 @@ class BatchMaker:
         taken = [item for item in taken if item.state is ItemState.SENT]
         for item in taken:
             if not well_formed(item):
-                activity.logger.error("item_malformed", extra={"request_id": item.request_id})
+                activity.logger.error("item_malformed", extra={"order_id": item.request_id})
                 await self._items.mark_rejected(ident(item), MALFORMED, utc_now())
         good = [item for item in taken if well_formed(item)]
         return (await self._books.apply(await self._books.judged(good, head), head)).open

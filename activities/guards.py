@@ -21,6 +21,7 @@ from activities.market import quote_basis, quote_trip
 from activities.peg import off_peg
 from activities.pricing import Plan, Prices, Unservable, plan
 from activities.session import OpenLimits, session_stop
+from activities.spans import span
 from models.assets import Asset, AssetBook, UnknownAsset
 from models.broker import MarketState
 from models.chain import Fees, SettlerState
@@ -207,12 +208,13 @@ class Guards:
     async def _market_guards(
         self, terms: VaultRequest, asset: Asset, head: BlockRef, asked: datetime
     ) -> Ready | Wait:
-        listed, (_, decimals), quote, peg = await asyncio.gather(
-            self._vault.asset(terms.asset, head),
-            self._vault.usdt(head),
-            self._broker.quote(asset.symbol),
-            self._peg(head),
-        )
+        with span("quote", symbol=asset.symbol):
+            listed, (_, decimals), quote, peg = await asyncio.gather(
+                self._vault.asset(terms.asset, head),
+                self._vault.usdt(head),
+                self._broker.quote(asset.symbol),
+                self._peg(head),
+            )
         if listed is None or not listed.open:
             words = f"{asset.symbol} is not open in the vault"
             return _stop(PlaceOutcome.HELD, words, _CAPACITY_RETRY_SECONDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from temporalio import activity
 
+from activities import spans
 from activities.clock import from_unix, unix_now, utc_now
 from activities.lookup import read_request
 from activities.pricing import indicative
@@ -214,6 +215,7 @@ class OrderActivities:
         if owed:
             await self._gateway.wake_settlement()
             return CloseResult(closed=False, status=status, stage=stage, detail=owed_words(owed))
+        await spans.tell_closed(self._store, request, item)
         return CloseResult(closed=True, status=status, stage=stage, detail=message.detail)
 
     async def _read(self, request: OrderRequest) -> tuple[VaultRequest | None, BlockRef]:

@@ -22,6 +22,7 @@ from activities.clock import utc_now
 from activities.guards import Ready
 from activities.queueing import PLACE_CALL, Queueing
 from activities.resolving import record_placed
+from activities.spans import span
 from activities.turns import SEND_SECONDS, Turns, in_line
 from models.broker import OrderTicket
 from models.control import Permit, Refusal
@@ -97,7 +98,8 @@ class PlacingActivities:
         """
         async with beating():
             try:
-                return await self._place(message)
+                with span("place", attempt=message.attempt):
+                    return await self._place(message)
             except RateLimited as full:
                 return _waiting(PlaceOutcome.RATE_LIMITED, str(full), full.retry_after_seconds)
             except SourceUnavailable as down:

@@ -117,9 +117,10 @@ class ItemBooks:
         told = await asyncio.gather(
             *(one(item.workflow_id) for item in items), return_exceptions=True
         )
-        for failed in told:
+        for item, failed in zip(items, told, strict=True):
             if isinstance(failed, SourceUnavailable):
-                activity.logger.warning("order_not_told", extra={"detail": str(failed)})
+                extra = {"order_id": item.request_id, "detail": str(failed)}
+                activity.logger.warning("order_not_told", extra=extra)
             elif isinstance(failed, BaseException):
                 raise failed
 
@@ -160,7 +161,8 @@ class ItemBooks:
             request = await self._vault.request(item.request_number, at)
             event = await self._sender.ending(request, at) if request is not None else None
         except SourceUnavailable as error:
-            activity.logger.warning("ending_not_found", extra={"detail": str(error)})
+            extra = {"order_id": item.request_id, "detail": str(error)}
+            activity.logger.warning("ending_not_found", extra=extra)
             event = None
         return (event.tx_hash, event.block_number) if event is not None else ("", at.number)
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
+from activities import spans
 from activities.alarms import RaiseAlarm, SettlementAlarm, log_alarm
 from activities.batching import BatchMaker
 from activities.beating import beating
 from activities.booking import Booking
+from activities.clock import utc_now
 from activities.fees import FeeLimits, bumped
 from activities.settled import BatchCodec, ItemBooks
 from models.batches import (
@@ -188,7 +190,9 @@ class SettlementActivities:
         if receipt is not None and not await self._stands(receipt):
             return None
         sent = await self._booking.sent(message.batch)
-        return await self._booking.book(message, sent, head, receipt)
+        booked = await self._booking.book(message, sent, head, receipt)
+        spans.tell_batch(message.batch, sent, booked.tx_hash, utc_now(), nonce=message.nonce)
+        return booked
 
     async def _stands(self, receipt: TxReceipt) -> bool:
         """Whether the receipt's block is the one that the endpoints agree on."""

@@ -8,7 +8,12 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bronco.logs import order_of
+
 HEADER = "X-Request-ID"
+_OF_ORDER = re.compile(r"/(?:orders|follow)/([^/]+)")
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_LONGEST_KEY = 160
 _TAKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -32,13 +37,23 @@ class RequestIds:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, **_order(scope)):
             await self._app(scope, receive, named)
 
 
 def request_id_of(scope: Scope) -> str:
     """The id of the request; empty outside of one."""
     return str(_state(scope).get("request_id", ""))
+
+
+def _order(scope: Scope) -> dict[str, str]:
+    """The order a request is about; by another key than its request id, under another name."""
+    found = _OF_ORDER.match(str(scope.get("path", "")))
+    if found is None:
+        return {}
+    key = found.group(1)
+    order = order_of(key) or (key.lower() if _HASH.fullmatch(key) else "")
+    return {"order_id": order} if order else {"order_key": key[:_LONGEST_KEY]}
 
 
 def _state(scope: Scope) -> dict[str, Any]:

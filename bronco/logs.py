@@ -1,9 +1,14 @@
-"""Logs: one event a line with its fields, to standard error, never a secret."""
+"""Logs: one event a line with its fields, to standard error, never a secret.
+
+Every line of an order's work has its order_id: the request id, as in the API and on chain.
+"""
 
 import logging
 import re
 import sys
+import threading
 from collections.abc import Collection, Mapping
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -21,6 +26,17 @@ _SECRET_FIELDS = re.compile(
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/@\"']*@)?([^\s/?#\"']+)([/?#][^\s\"']+)?", re.I)
 # Of an API key only its public part is told: clients/api_keys.py.
 _API_KEY = re.compile(r"\b(bronco_[0-9a-f]{12}_)[A-Za-z0-9_-]{43}")
+# As headers, DSNs and query strings carry them, in whatever a library quotes.
+_BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"\b((?:\w+[_-])?(?:password|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|mnemonic))"
+    r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)[^\s\"',;&)}\]\\]+",
+    re.IGNORECASE,
+)
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+")
+_WEBHOOK = re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]{8,}")
+_ORDER = re.compile(r"^order-\d+-0x[0-9a-f]{40}-(0x[0-9a-f]{64})$", re.IGNORECASE)
+_OF_TEMPORAL = ("temporal_workflow", "temporal_activity")
 _SHORTEST_SECRET = 6
 _NOISY = ("httpx", "httpcore", "web3", "urllib3", "websockets")
 
@@ -38,6 +54,7 @@ def configure(
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        whose,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.stdlib.PositionalArgumentsFormatter(),
     ]
@@ -68,6 +85,39 @@ def configure(
     root.setLevel(settings.level.value)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What nobody catches would go to standard error as it is.
+    logging.captureWarnings(True)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+def order_of(workflow_id: str) -> str:
+    """Request id of an order's workflow; empty for any other."""
+    found = _ORDER.match(workflow_id)
+    return found.group(1) if found else ""
+
+
+def whose(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """As a structlog processor: what Temporal adds to a line becomes fields of ours."""
+    for name in _OF_TEMPORAL:
+        info = event.pop(name, None)
+        for key in ("workflow_id", "workflow_type", "activity_type", "attempt"):
+            if isinstance(info, Mapping) and info.get(key) is not None:
+                event.setdefault(key, info[key])
+    if "order_id" not in event and (order := order_of(str(event.get("workflow_id", "")))):
+        event["order_id"] = order
+    return event
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("bronco").critical("uncaught", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None:
+        where = {"in_thread": found.thread.name if found.thread else ""}
+        told = (found.exc_type, found.exc_value, found.exc_traceback)
+        logging.getLogger("bronco").critical("uncaught", exc_info=told, extra=where)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -93,7 +143,11 @@ class Redaction:
         if self._known:
             text = self._known.sub(REDACTED, text)
         text = _API_KEY.sub(rf"\1{REDACTED}", text)
-        return _URL.sub(_host_only, text)
+        text = _URL.sub(_host_only, text)
+        text = _BEARER.sub(rf"\1 {REDACTED}", text)
+        for secret in (_JWT, _WEBHOOK):
+            text = secret.sub(REDACTED, text)
+        return _ASSIGNED.sub(rf"\1\2{REDACTED}", text)
 
     def _field(self, key: str, value: Any) -> Any:
         if _SECRET_FIELDS.search(key):

@@ -240,3 +240,39 @@ class MetricsSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: Port = Field(0, description="port of a worker's /metrics; 0 = none")
+    temporal_port: Port = Field(
+        0, description="port of the Temporal SDK's own /metrics of a worker; 0 = none"
+    )
+    every_seconds: Seconds = Field(
+        15.0, description="seconds between two measurements of clocks, feeds, gas and windows"
+    )
+
+
+def _pairs(value: SecretStr | None) -> SecretStr | None:
+    text = value.get_secret_value() if value else ""
+    parts = [part for part in text.split(",") if part.strip()]
+    if any("=" not in part for part in parts):
+        raise ValueError("write name=value, with commas between them")
+    return value
+
+
+class TracesSettings(Section):
+    """Traces of orders, by OpenTelemetry's OTLP over HTTP."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="where spans are sent, e.g. http://collector:4318/v1/traces; empty = none are",
+    )
+    headers: Annotated[SecretStr | None, AfterValidator(_pairs)] = Field(
+        None, description="name=value,... sent along, e.g. authorization=... (secret)"
+    )
+    sample_percent: int = Field(
+        100, ge=0, le=100, description="of 100 orders how many are traced, chosen by their ids"
+    )
+
+    @property
+    def header_pairs(self) -> dict[str, str]:
+        """The headers in clear: never log them."""
+        parts = (self.headers.get_secret_value() if self.headers else "").split(",")
+        pairs = (part.partition("=") for part in parts if part.strip())
+        return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -25,6 +25,7 @@ from bronco.sections import (
     RedisSettings,
     Section,
     TemporalSettings,
+    TracesSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
 from bronco.trading import BrokerSettings, ChainSettings, OrderSettings, TradingEnvironment
@@ -55,6 +56,7 @@ class Settings(BaseModel):
     audit: AuditSettings
     log: LogSettings
     metrics: MetricsSettings
+    traces: TracesSettings
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":

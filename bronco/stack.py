@@ -129,6 +129,7 @@ class Stack:
         environment = without_key(self.settings.environment())
         if arguments[0] == "worker":
             environment["BRONCO_METRICS_PORT"] = str(port)
+            environment["BRONCO_METRICS_TEMPORAL_PORT"] = str(free_port())
         return await self._start(name, arguments, environment, ready)
 
     async def start_signer(self) -> ManagedProcess:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bronco.metrics import QUOTED_AT
 from clients import futu_calls, futu_maps
 from clients.broker_links import BrokerLinks, LinkListener
 from clients.futu_calls import TradeCalls
@@ -72,7 +73,13 @@ class BrokerClient(BrokerLinks):
                 doing, lambda context: futu_calls.quote(context, symbol), 2 * self._bound
             )
             self._quotes[symbol] = (asked, found)
+            QUOTED_AT.labels(symbol).set(time.time())
             return found
+
+    async def server_time(self) -> float:
+        """What time the broker's servers have, whole seconds since 1970."""
+        doing = "reading the clock"
+        return await self._quote.lane(doing).call(doing, futu_calls.server_time, self._bound)
 
     async def funds(self) -> Funds:
         """Dollars before working buys, and what those take; margin never counts.

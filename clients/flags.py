@@ -227,6 +227,12 @@ class Flags:
         """
         await run("keeping a slot", self._keep_slot, _turn(account, call), [member, "called"])
 
+    async def slots_used(self, account: str, call: str, window_seconds: float) -> int:
+        """How many calls of the account the window holds just now."""
+        since = _microseconds(await self.now() - window_seconds)
+        counted = self._redis.zcount(_slots(account, call), since, "+inf")
+        return int(await asked("counting slots", counted))
+
     def line(self, account: str, call: str) -> PlacingLine:
         """Who is next for this window."""
         key = _slots(account, call)

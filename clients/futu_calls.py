@@ -159,6 +159,14 @@ def global_state(context: Any) -> Mapping[str, Any]:
     return state
 
 
+def server_time(context: Any) -> float:
+    """What time the broker's servers have, whole seconds since 1970.
+
+    https://openapi.futunn.com/futu-api-doc/en/quote/get-global-state.html
+    """
+    return float(global_state(context)["timestamp"])
+
+
 def quote(context: Any, symbol: str) -> Quote:
     """One snapshot, and whether the market is open; `at` is when it was asked for."""
     at = datetime.now(UTC)

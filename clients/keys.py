@@ -107,6 +107,11 @@ class LocalKey:
         """Nothing to let go of."""
 
 
+# A counter that appears with its first 1 has not increased: both are there from the start.
+for _outcome in ("signed", "refused"):
+    SIGNATURES.labels(_outcome)
+
+
 class GuardedSigner:
     """A key behind a policy and a ledger: decide, write down, sign, look at what came out."""
 

@@ -3,7 +3,7 @@
 from redis.asyncio import Redis
 
 from clients.line_scripts import LEAVE_LINE, SHOW_PLACE, TAKE_TURN
-from clients.redis_calls import run
+from clients.redis_calls import asked, run
 from models.line import Place, Turn, Waiter
 
 # Who does not come back within this of when it said is gone: a workflow is late under load.
@@ -21,6 +21,7 @@ class PlacingLine:
     """
 
     def __init__(self, redis: Redis, slots: str) -> None:
+        self._redis = redis
         self._keys = [slots, *(f"{slots}:line:{part}" for part in ("sell", "buy", "back", "facts"))]
         self._take = redis.register_script(TAKE_TURN)
         self._leave = redis.register_script(LEAVE_LINE)
@@ -63,6 +64,14 @@ class PlacingLine:
         arguments: list[str | int] = [request_id, limit, _microseconds(window_seconds)]
         answer = await run("looking at the line", self._show, self._keys, arguments)
         return Place(int(answer[0]), int(answer[1]) / 1e6) if answer else None
+
+    async def lengths(self) -> dict[str, int]:
+        """How many wait, by side."""
+        sides = {"SELL": self._keys[1], "BUY": self._keys[2]}
+        return {
+            side: int(await asked("measuring the line", self._redis.zcard(key)))
+            for side, key in sides.items()
+        }
 
 
 def _microseconds(seconds: float) -> int:

@@ -32,6 +32,7 @@ from clients.vault import VaultClient
 from models.errors import ConfigurationError, SourceUnavailable
 from models.requests import settlement_workflow_id
 from workers.reports import SourceReport
+from workers.tracing import OrderTracing
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ async def connect_temporal(settings: Settings, runtime: Runtime | None = None) -
             where.address,
             namespace=where.namespace,
             data_converter=pydantic_data_converter,
+            interceptors=[OrderTracing()] if settings.traces.url else [],
             runtime=runtime,
         )
     except (RPCError, RuntimeError) as error:

@@ -1,8 +1,10 @@
-"""What every activity leaves behind: how long it took, and how it ended."""
+"""What every activity leaves behind: how long it took, how it ended, whose its log lines are."""
 
 import time
 from typing import Any
 
+import structlog
+from structlog.contextvars import bind_contextvars, reset_contextvars
 from temporalio import activity
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -10,9 +12,11 @@ from temporalio.worker import (
     Interceptor,
 )
 
+from bronco.logs import order_of
 from bronco.metrics import ACTIVITY_SECONDS
 from models.errors import FinalError, RetryableError, UnknownOutcome
 
+_log = structlog.get_logger(__name__)
 _OUTCOMES = ((RetryableError, "retryable"), (UnknownOutcome, "unknown"), (FinalError, "final"))
 
 
@@ -27,12 +31,29 @@ class MetricsInterceptor(Interceptor):
 class _Measured(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """Run and measure."""
-        began, outcome = time.monotonic(), "ok"
+        began, outcome, whose = time.monotonic(), "ok", _whose()
+        bound = bind_contextvars(**whose)
         try:
             return await super().execute_activity(input)
         except Exception as error:
             outcome = next((word for kind, word in _OUTCOMES if isinstance(error, kind)), "error")
             raise
         finally:
-            name = activity.info().activity_type
-            ACTIVITY_SECONDS.labels(name, outcome).observe(time.monotonic() - began)
+            took = time.monotonic() - began
+            if "order_id" in whose:
+                _tell(outcome, took)
+            reset_contextvars(**bound)
+            ACTIVITY_SECONDS.labels(activity.info().activity_type, outcome).observe(took)
+
+
+def _tell(outcome: str, took: float) -> None:
+    """One line for each step of an order."""
+    done = {"activity": activity.info().activity_type, "attempt": activity.info().attempt}
+    _log.info("order_step", **done, outcome=outcome, milliseconds=int(took * 1000))
+
+
+def _whose() -> dict[str, str]:
+    """Fields of every line that is logged meanwhile, by whatever library."""
+    workflow_id = activity.info().workflow_id or ""
+    order = order_of(workflow_id)
+    return {"workflow_id": workflow_id} | ({"order_id": order} if order else {})

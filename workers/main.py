@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -10,16 +11,21 @@ from pathlib import Path
 
 import structlog
 from prometheus_client import start_http_server
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
+from bronco.logs import Redaction
 from bronco.metrics import REGISTRY
 from bronco.settings import Settings
 from clients.broker import BrokerClient
 from models.errors import RetryableError
 from workers.build import Role, build
 from workers.clients import Clients, open_clients
+from workers.measuring import keep_measuring, measures_of
 from workers.sealing import keep_sealing
 from workers.singletons import ensure_singletons, keep_singletons
+from workers.telemetry import telemetry
+from workers.tracing import tracing
 
 _RETRY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
@@ -38,13 +44,18 @@ async def run(settings: Settings, roles: Sequence[Role], state: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as leaving:
-        clients = await _patiently(settings, leaving)
+        blot, own = Redaction(settings.secrets()), "+".join(role.value for role in roles)
+        leaving.enter_context(tracing(settings.traces, blot, f"{own}-{os.getpid()}"))
+        clients = await _patiently(settings, telemetry(settings.metrics), leaving)
         broker = await _broker(settings, roles, state, leaving)
         workers = build(clients, broker, roles)
         await ensure_singletons(clients)
         if settings.metrics.port:
             start_http_server(settings.metrics.port, settings.metrics.host, registry=REGISTRY)
         leaving.callback(asyncio.create_task(keep_singletons(clients)).cancel)
+        measures = measures_of(clients, broker, roles)
+        every = settings.metrics.every_seconds
+        leaving.callback(asyncio.create_task(keep_measuring(measures, every)).cancel)
         if {Role.WATCH, Role.ALL} & set(roles):
             leaving.callback(asyncio.create_task(keep_sealing(clients.store)).cancel)
         _log.info("worker_ready", roles=[role.value for role in roles])
@@ -62,12 +73,12 @@ async def _work(workers: Sequence[Worker], stop: asyncio.Event) -> None:
     await asyncio.gather(*running)
 
 
-async def _patiently(settings: Settings, leaving: AsyncExitStack) -> Clients:
+async def _patiently(settings: Settings, runtime: Runtime, leaving: AsyncExitStack) -> Clients:
     """Sources may still be starting, as in Compose; a wrong setting fails at once."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_SECONDS
     while True:
         try:
-            clients = await leaving.enter_async_context(open_clients(settings))
+            clients = await leaving.enter_async_context(open_clients(settings, runtime))
             await clients.store.ping()
             await clients.flags.ping()
             return clients

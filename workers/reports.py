@@ -1,6 +1,7 @@
 """What watchers and reconcile find, as metrics and log events."""
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC
@@ -35,6 +36,16 @@ from models.reserves import Reserves
 from models.watch import ChainWatchStatus
 
 _PROGRESS_SECONDS = 5.0
+_REQUEST_ID = re.compile(r"0x[0-9a-f]{64}")
+# Their key is a request id; of the others a transaction, a nonce or the settler.
+_OF_AN_ITEM = frozenset(
+    {SettlementAlarm.POISON, SettlementAlarm.UNSIGNED, SettlementAlarm.UNAPPROVED}
+)
+# A counter that appears with its first 1 has not increased: all are there from the start.
+for _alarm in SettlementAlarm:
+    SETTLEMENT_ALARMS.labels(_alarm.value)
+for _kind in KINDS:
+    RECONCILE_ALARMS.labels(_kind)
 _log = structlog.get_logger(__name__)
 
 
@@ -85,7 +96,7 @@ class ReconcileLog:
     def alarm(self, kind: str, key: str, detail: str) -> None:
         """Somebody has to look."""
         RECONCILE_ALARMS.labels(kind).inc()
-        _log.error("reconcile_alarm", kind=kind, key=key, detail=detail)
+        _log.error("reconcile_alarm", kind=kind, key=key, detail=detail, **_order_in(key))
 
     def reserved(self, statement: Reserves) -> None:
         """What is held against what is owed."""
@@ -124,4 +135,10 @@ class AuditReport:
 def settlement_alarm(kind: SettlementAlarm, key: str, detail: str) -> None:
     """Somebody has to look; told as often as it is so."""
     SETTLEMENT_ALARMS.labels(kind.value).inc()
-    _log.error("settlement_alarm", kind=kind.value, key=key, detail=detail)
+    order = _order_in(key) if kind in _OF_AN_ITEM else {}
+    _log.error("settlement_alarm", kind=kind.value, key=key, detail=detail, **order)
+
+
+def _order_in(key: str) -> dict[str, str]:
+    found = _REQUEST_ID.search(key)
+    return {"order_id": found.group()} if found else {}

@@ -5,6 +5,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 PASSED_THROUGH = (
     *("models", "activities", "pydantic", "pydantic_core", "sqlmodel", "sqlalchemy"),
     *("eth_keys", "eth_utils", "cytoolz"),  # recovering who signed an approval
+    "opentelemetry",  # temporalio's tracing, which reads its context while a workflow runs
 )
 """Imported once per process: importing them again for each run costs seconds and leaks.
 

@@ -53,7 +53,9 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED
     except BroncoError as error:
-        sys.stderr.write(f"bronco: {error}\n")
+        from bronco.logs import Redaction
+
+        sys.stderr.write(f"bronco: {Redaction().text(str(error))}\n")
         return FAILED
     except BrokenPipeError:
         return FAILED

@@ -12,6 +12,7 @@ from clients.store.findings import Findings
 from clients.store.holds import Holds
 from clients.store.house import House
 from clients.store.items import Items
+from clients.store.levels import LevelReader
 from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
@@ -49,6 +50,7 @@ class Store:
         self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)
         self.review = Review(self._database)
+        self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
         self.day_statements = Statements(self._database)
         self.stats = Stats(self._database)

@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "tests.contracts.placements",
     "tests.contracts.items",
     "tests.contracts.book",
+    "tests.contracts.levels",
     "tests.contracts.records",
     "tests.contracts.sessions",
     "tests.contracts.transactions",

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from bronco.stack import stack
 from tests.e2e.desk import Desk, opened, options
+from tests.e2e.watching import Watched, watching
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -34,3 +35,17 @@ async def embedded_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
     chosen = replace(chosen, server_database=False, real_redis=False)
     async with stack(chosen) as running, opened(running) as desk:
         yield desk
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shared_watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watched]:
+    async with watching(tmp_path_factory.mktemp("watched")) as watched:
+        yield watched
+
+
+@pytest_asyncio.fixture
+async def watched(shared_watched: Watched) -> AsyncIterator[Watched]:
+    """Nothing is wrong before, nothing after."""
+    yield shared_watched
+    await shared_watched.desk.calm()
+    await shared_watched.desk.prove()

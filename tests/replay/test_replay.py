@@ -17,6 +17,7 @@ from tests.replay.settling import SETTLER_SCENARIOS
 from tests.workflow.house_fakes import flattened
 from workers.build import WORKFLOWS
 from workers.runner import sandbox
+from workers.tracing import OrderTracing
 
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
@@ -25,11 +26,12 @@ def history_of(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(path.stem, path.read_text())
 
 
-def replayer(*workflows: type) -> Replayer:
+def replayer(*workflows: type, traced: bool = False) -> Replayer:
     return Replayer(
         workflows=list(workflows),
         workflow_runner=sandbox(),
         data_converter=pydantic_data_converter,
+        interceptors=[OrderTracing()] if traced else [],
     )
 
 
@@ -42,6 +44,12 @@ def test_recordings__of_every_scenario__are_there() -> None:
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_recording__replayed_with_todays_code__fits(path: Path) -> None:
     await replayer(*WORKFLOWS).replay_workflow(history_of(path))
+
+
+@pytest.mark.parametrize("name", ["deposit", "unknown_found", "settlement", "control"])
+async def test_recording__replayed_where_orders_are_traced__fits(name: str) -> None:
+    path = next(path for path in HISTORIES if path.stem == name)
+    await replayer(*WORKFLOWS, traced=True).replay_workflow(history_of(path))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from jsonschema.validators import validator_for
 from bronco.services.temporal import DYNAMIC_CONFIG, PRAGMAS, SEARCH_ATTRIBUTES
 from bronco.settings import Settings
 from clients.keys import plain_key
+from tests.alerting import FOLDER, loaded
 from tests.compose import ROOT, compose, ours, services
 from tools.bootstrap import temporal, toolchains
 
@@ -65,8 +66,33 @@ def test_volumes__used__are_declared_and_the_other_way_round() -> None:
         volume.partition(":")[0]
         for service in services().values()
         for volume in service.get("volumes", ())
+        if not volume.startswith("./")
     }
     assert used == set(compose()["volumes"])
+
+
+def test_folders__of_ours_that_are_mounted__are_there_and_read_only() -> None:
+    mounted = [
+        volume
+        for service in services().values()
+        for volume in service.get("volumes", ())
+        if volume.startswith("./")
+    ]
+    assert len(mounted) >= 3
+    for volume in mounted:
+        folder, _, rights = volume.split(":")
+        assert (ROOT / folder).is_dir()
+        assert rights == "ro"
+
+
+def test_prometheus__of_compose__scrapes_what_runs_there() -> None:
+    jobs = loaded(FOLDER / "prometheus.yml")["scrape_configs"]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
+    worker = services()["worker"]["environment"]
+    for name in ("worker", "watcher"):
+        assert f"{name}:{worker['BRONCO_METRICS_PORT']}" in targets["bronco-worker"]
+        assert f"{name}:{worker['BRONCO_METRICS_TEMPORAL_PORT']}" in targets["bronco-sdk"]
+    assert targets["bronco-api"] == [f"api:{services()['api']['environment']['BRONCO_API_PORT']}"]
 
 
 @pytest.mark.parametrize("name", ["worker", "watcher", "api", "shell"])

@@ -15,6 +15,7 @@ from tests.contracts.changes import *  # noqa: F403
 from tests.contracts.decisions import *  # noqa: F403
 from tests.contracts.fixtures import *  # noqa: F403
 from tests.contracts.items import *  # noqa: F403
+from tests.contracts.levels import *  # noqa: F403
 from tests.contracts.once import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
 from tests.contracts.pages import *  # noqa: F403
