@@ -70,9 +70,21 @@ ACCESS: Mapping[str, Need] = {
     "GET /dashboard/orders": Need.READING,
     "GET /dashboard/orders/{key}": Need.READING,
     "GET /dashboard/orders/{key}/receipt": Need.READING,
+    "GET /dashboard/events": Need.READING,
     "GET /dashboard/control": Need.READING,
+    "GET /dashboard/approvals": Need.READING,
+    "POST /dashboard/approvals/{key}": Need.APPROVING,
+    "GET /dashboard/audit": Need.READING,
+    "GET /dashboard/audit/verify": Need.READING,
+    "GET /dashboard/dev": Need.READING,
+    "POST /dashboard/dev/wallet": Need.OPERATING,
+    "POST /dashboard/dev/fault": Need.OPERATING,
+    "POST /dashboard/dev/calm": Need.OPERATING,
+    "POST /dashboard/dev/market": Need.OPERATING,
     "POST /dashboard/control/pause": Need.OPERATING,
     "POST /dashboard/control/resume": Need.OPERATING,
+    "POST /dashboard/control/drain": Need.OPERATING,
+    "POST /dashboard/control/drain/end": Need.OPERATING,
 }
 """Method and path of every route, and what it needs; HEAD is as GET."""
 

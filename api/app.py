@@ -24,6 +24,7 @@ from api import (
     stats,
 )
 from api.auth import KeyRing
+from api.dashboard.dev import DevTools
 from api.dashboard.session import Entrance
 from api.dashboard.site import Dashboard, Decimals
 from api.doors import Doors
@@ -57,14 +58,18 @@ def create_app(
     store: "Store",
     flags: "Flags",
     decimals: Decimals | None = None,
+    tools: DevTools | None = None,
 ) -> FastAPI:
-    """The API over these clients; whoever made them closes them. decimals: asks for USDT's."""
+    """The API over these clients; whoever made them closes them.
+
+    decimals: asks for USDT's. tools: of the dashboard, counted only on a dev chain.
+    """
     app = FastAPI(title="Bronco", description=_DESCRIPTION, version="0.1.0")
     blot = Redaction(settings.secrets())
     switch = TradingSwitch(temporal_client, flags)
     ring = KeyRing(settings.api.accepted_hashes, store.api_keys)
     entrance = Entrance(ring, store.sessions, settings.dashboard.session_seconds)
-    board = Dashboard(settings, entrance, decimals or _unasked)
+    board = Dashboard(settings, entrance, decimals or _unasked, tools)
     problems = Problems(blot, board.pages.problem)
     _guard(app, settings, store, problems)
     _let_in(app, settings, flags, ring, entrance, problems)
@@ -85,7 +90,7 @@ def create_app(
     app.include_router(reserves.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
-    app.include_router(board.routes(temporal_client, switch, store, flags))
+    app.include_router(board.routes(temporal_client, switch, store, flags, hub, blot))
     openapi.install(app, reading_open=not settings.api.read_needs_key)
     return app
 

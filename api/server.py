@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 import uvicorn
 
 from api.app import create_app
+from api.dashboard.dev import DevTools
 from api.switch import operator_client
 from bronco import logs
 from bronco.settings import Settings, variable
@@ -24,8 +25,10 @@ _BACKLOG = 512
 _UNREAD_MILLISECONDS = 30_000
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, tools: DevTools | None = None) -> None:
     """Answer requests until SIGINT or SIGTERM; starts whether or not the sources answer.
+
+    tools: what the dashboard may do on a dev chain.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
@@ -47,7 +50,7 @@ async def serve(settings: Settings) -> None:
         async def decimals() -> int:
             return (await vault.usdt(await vault.head()))[1]
 
-        app = create_app(settings, client, store, flags, decimals)
+        app = create_app(settings, client, store, flags, decimals, tools)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE_SECONDS
         )

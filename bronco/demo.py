@@ -170,6 +170,7 @@ def _addresses(up: Stack) -> dict[str, str]:
     return {
         "api": up.api_url,
         "api_docs": f"{up.api_url}/docs",
+        "dashboard": f"{up.api_url}/dashboard",
         "temporal_ui": up.temporal.ui_url or "",
         "temporal": up.temporal.address,
         "chain": up.anvil.http_url,

@@ -182,6 +182,9 @@ class DashboardSettings(Section):
         description="whether it hands in deposits and redeems for the users of a dev chain, and "
         "switches faults of the simulator; on other chains always no",
     )
+    simulator: HostPort | None = Field(
+        None, description="host:port of the OpenD simulator's control port, for dev_tools"
+    )
 
 
 class HouseSettings(Section):

@@ -216,7 +216,7 @@ async def _services(options: StackOptions, report: Report, leaving: AsyncExitSta
     api_key = secrets.token_urlsafe(24)
     simulator, port, control_port = opend_up.result()
     told = _environment(options, chain, anvil, temporal, redis, url, port, api_key)
-    settings = Settings.load(_dashboard(temporal) | told)
+    settings = Settings.load(_dashboard(temporal, control_port) | told)
     return Stack(
         options=options,
         chain=chain,
@@ -291,10 +291,11 @@ async def _contracts(anvil: Anvil, plan: DevChainPlan) -> DevChain:
         await rpc.close()
 
 
-def _dashboard(temporal: TemporalServer) -> dict[str, str]:
+def _dashboard(temporal: TemporalServer, control_port: int) -> dict[str, str]:
     """What the dashboard may do here and nowhere else: hand in requests, and break the broker."""
     return {
         "BRONCO_DASHBOARD_DEV_TOOLS": "true",
+        "BRONCO_DASHBOARD_SIMULATOR": f"{HOST}:{control_port}",
         "BRONCO_DASHBOARD_TEMPORAL_UI": temporal.ui_url or "",
     }
 

@@ -196,11 +196,13 @@ class OrderSteps:
 
     def _memo(self) -> dict[str, object] | None:
         state = self.state
-        told = {_CANCEL: state.cancel_wanted, _RECALL: state.recalled}
-        memo: dict[str, object] = {name: True for name, wanted in told.items() if wanted}
+        told: dict[str, object] = {_CANCEL: state.cancel_wanted, _RECALL: state.recalled}
+        # None keeps the memo of this run, and with it a recall that is over by now.
+        if not any(told.values()) and not workflow.memo_value(_RECALL, default=False):
+            return None
         if state.cancel_wanted and state.operator is not None:
-            memo[_OPERATOR] = state.operator.model_dump(mode="json")
-        return memo or None
+            told[_OPERATOR] = state.operator.model_dump(mode="json")
+        return told
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
         """Await a step to its end even if the workflow is cancelled meanwhile.

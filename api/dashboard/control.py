@@ -11,6 +11,7 @@ from api.dashboard.forms import Form
 from api.dashboard.pages import Pages
 from api.dashboard.session import PREFIX
 from api.doors import Asking
+from api.draining import DrainStatus, drain_command, read_drain
 from api.switch import SwitchAnswer, TradingSwitch
 from models.access import Caller
 from models.errors import InvalidInput, SourceUnavailable
@@ -67,6 +68,7 @@ def routes(
             "control.html",
             status,
             trading=await look.ask(),
+            drain=await _drain(switch, flags, store),
             history=[row for row in history if row.lifted_at is not None],
             **({"answer": None, "did": "", "open": ""} | answer),
         )
@@ -90,7 +92,29 @@ def routes(
         answer = _answered(await switch.resume(_command(caller, form)))
         return await page(request, _code(answer), answer=answer, did="resume")
 
+    @router.post(f"{PREFIX}/control/drain")
+    async def drain(request: Request, caller: Asking, form: Form) -> Response:
+        answer = _answered(await switch.drain(_drain_command(caller, form)))
+        return await page(request, _code(answer), answer=answer, did="drain")
+
+    @router.post(f"{PREFIX}/control/drain/end")
+    async def end_drain(request: Request, caller: Asking, form: Form) -> Response:
+        answer = _answered(await switch.end_drain(_drain_command(caller, form)))
+        return await page(request, _code(answer), answer=answer, did="resume")
+
     return router
+
+
+async def _drain(switch: TradingSwitch, flags: "Flags", store: "Store") -> DrainStatus | None:
+    try:
+        return await read_drain(switch, flags, store)
+    except SourceUnavailable:
+        return None
+
+
+def _drain_command(caller: Caller, form: "Mapping[str, str]") -> "HoldCommand":
+    command = _command(caller, form)
+    return drain_command(command.reason, command.who)
 
 
 def _command(caller: Caller, form: "Mapping[str, str]") -> "HoldCommand":
@@ -102,7 +126,9 @@ def _command(caller: Caller, form: "Mapping[str, str]") -> "HoldCommand":
     side = form.get("side", "")
     if side not in ("", *Side):
         raise InvalidInput("side", side[:40], f"use one of {', '.join(Side)}, or leave it out")
-    body = ControlBody(reason=reason, who=who, side=Side(side) if side else None)
+    working = form.get("cancel_working") == "yes"
+    chosen = Side(side) if side else None
+    body = ControlBody(reason=reason, who=who, side=chosen, cancel_working=working)
     if symbol:
         body = ControlBody.model_validate(body.model_dump() | {"symbol": symbol})
     return body.command(caller)
@@ -121,6 +147,7 @@ def _answered(answer: SwitchAnswer) -> ControlAnswer:
         holds=result.state.holds,
         in_flight=result.in_flight,
         woken=result.woken,
+        cancelling=result.cancelling,
         note=result.note,
     )
 

@@ -45,7 +45,10 @@ _NAV = (
     ("", "Overview", Need.READING),
     ("/orders", "Orders", Need.READING),
     ("/control", "Control", Need.READING),
+    ("/approvals", "Approvals", Need.READING),
+    ("/audit", "Audit", Need.READING),
 )
+_DEV = ("/dev", "Dev chain", Need.READING)
 
 
 class Pages:
@@ -78,6 +81,7 @@ class Pages:
             "chain_id": self._chain_id,
             "dev_chain": settings.chain.is_dev,
             "Need": Need,
+            "live_trigger": _live_trigger,
         }
 
     async def answer(
@@ -141,7 +145,7 @@ class Pages:
         )
 
     def _nav(self) -> list[tuple[str, str, Need]]:
-        return list(_NAV)
+        return [*_NAV, _DEV] if self.dev else list(_NAV)
 
     def _explorer_link(self, kind: str, what: str) -> str:
         return f"{self._explorer}/{kind}/{quote(what)}" if self._explorer and what else ""
@@ -152,6 +156,11 @@ class Pages:
         return (
             f"{self._temporal}/namespaces/{quote(self._namespace)}/workflows/{quote(workflow_id)}"
         )
+
+
+def _live_trigger(*kinds: str, every: int) -> str:
+    """When a part is loaded anew: as something happens, and now and then all the same."""
+    return ", ".join([*(f"live:{kind} from:body" for kind in kinds), f"every {every}s"])
 
 
 def _asset(name: str) -> str:

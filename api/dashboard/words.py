@@ -59,6 +59,7 @@ STAGES: Mapping[Stage, Look] = {
 _RELEASES: tuple[tuple[str, str], ...] = (
     ("chain-stalled", "The next block of the chain lifts it."),
     ("broker-silent", "The next read of the broker's book lifts it."),
+    ("peg-lost", "A price of USDT that is near one dollar again lifts it."),
     ("order-failures", "A reconcile run that counts fewer failures lifts it."),
     (
         "mismatch:position",
@@ -73,6 +74,8 @@ def release_of(hold: Hold) -> str:
     """What would lift a hold."""
     if hold.kind is HoldKind.MANUAL:
         return "It stays until a person resumes this scope."
+    if hold.kind is HoldKind.DRAIN:
+        return "It stays until a person ends the drain."
     if hold.kind is HoldKind.HOUSE:
         return "It lifts when the house's position is flattened, adopted or written off."
     known = (words for key, words in _RELEASES if hold.key.startswith(key))

@@ -121,6 +121,7 @@ async def _serve(options: "DemoOptions", env_file: Path | None) -> None:
         async with open_stack(options, progress) as up:
             progress.stop()
             hand_out(_env_text(up), env_file)
+            progress.line(f"Dashboard {up.api_url}/dashboard · key {up.api_key}")
             progress.line(f"API {up.api_url}/docs · Temporal {up.temporal.ui_url} · Ctrl-C ends it")
             await stay()
 
@@ -236,6 +237,7 @@ def _cells(scene: "SceneResult", ended: "Ended") -> "Sequence[str]":
 def _print_addresses(report: "DemoReport", up: "Stack", console: "Console") -> None:
     env = _write_env(report, up)
     lines = [
+        f"Dashboard        {up.api_url}/dashboard   (sign in with the key {up.api_key})",
         f"API              {up.api_url}/docs   (X-API-Key: {up.api_key})",
         f"Temporal Web UI  {up.temporal.ui_url}",
         f"In another shell set -a; . {env}; set +a; {sys.argv[0]} deposit 500 --wait",

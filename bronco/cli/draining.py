@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +78,7 @@ def _show(answer: "SwitchAnswer", end: bool, as_json: bool) -> None:
         write(f"{answer.result.woken} held orders are being woken")
     if answer.result.note:
         write(f"note: {answer.result.note}")
+    sys.stdout.flush()
 
 
 async def _until_empty(
@@ -121,8 +123,10 @@ def _write_line(seen: "DrainStatus", *, as_json: bool) -> None:
     """One look, as one line."""
     if as_json:
         write_json(seen)
+        sys.stdout.flush()
         return
     words = f"{seen.placing} being placed, {seen.working} at the broker, {seen.settling} settling"
     others = f"; {seen.for_others} wait for signatures or money" if seen.for_others else ""
     done = ": nothing is under way" if seen.empty else ""
     write(f"{words}; {seen.waiting} wait for the end of the drain{others}{done}")
+    sys.stdout.flush()  # Whoever reads a pipe wants to see it now.

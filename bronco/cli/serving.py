@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from api.dashboard.dev import DevTools
     from bronco.settings import Settings
 
 _PANEL = "Run"
@@ -47,7 +48,21 @@ def api() -> None:
     """
     from api.server import serve
 
-    asyncio.run(serve(_prepared()))
+    settings = _prepared()
+    asyncio.run(serve(settings, _dev_tools(settings)))
+
+
+def _dev_tools(settings: "Settings") -> "DevTools | None":
+    """What the dashboard may do to a dev chain and to a simulator; nothing on any other chain."""
+    if not (settings.chain.is_dev and settings.dashboard.dev_tools):
+        return None
+    from bronco.devdesk import DevDesk
+    from simulators.opend.control import SimulatorControl
+
+    if settings.dashboard.simulator is None:
+        return DevDesk(settings, None)
+    host, _, port = settings.dashboard.simulator.rpartition(":")
+    return DevDesk(settings, SimulatorControl(int(port), host))
 
 
 def opend(context: typer.Context) -> None:

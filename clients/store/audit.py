@@ -47,9 +47,11 @@ class AuditLog:
             "reading the audit log", lambda session: list(session.exec(ordered))
         )
 
-    async def latest(self, limit: int = 100) -> list[AuditEntry]:
-        """Entries, newest first."""
+    async def latest(self, limit: int = 100, before: int = 0) -> list[AuditEntry]:
+        """Entries, newest first. before: only those older than the one with this id."""
         chosen = select(AuditEntry).order_by(col(AuditEntry.id).desc()).limit(limit)
+        if before:
+            chosen = chosen.where(col(AuditEntry.id) < before)
         return await self._database.read(
             "reading the audit log", lambda session: list(session.exec(chosen))
         )

@@ -16,6 +16,7 @@ from clients.store.levels import LevelReader
 from clients.store.once import RequestKeys
 from clients.store.orders import Orders
 from clients.store.placements import Placements
+from clients.store.prices import Prices
 from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
@@ -55,6 +56,7 @@ class Store:
         self.day_statements = Statements(self._database)
         self.stats = Stats(self._database)
         self.sessions = Sessions(self._database)
+        self.prices = Prices(self._database)
         self.request_keys = RequestKeys(self._database)
 
     @property

@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "tests.contracts.book",
     "tests.contracts.levels",
     "tests.contracts.records",
+    "tests.contracts.prices",
     "tests.contracts.sessions",
     "tests.contracts.transactions",
     "tests.contracts.flags",

@@ -22,7 +22,7 @@ from simulators.opend.control import VenuePlacement
 from tests.e2e.desk import ONE_SHARE, Desk
 from tests.waiting import eventually
 
-_A_MOMENT = 0.15
+_A_MOMENT = 0.1
 _STREAM = 1
 """Deposits that arrive between two pauses; what is held meanwhile goes on with each resume."""
 _THAWED_SECONDS, _SENT_SECONDS = 0.3, 3.0

@@ -1,17 +1,26 @@
 """The dashboard in a real Chromium, on the embedded stack with real orders."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 import pytest_asyncio
+from eth_account import Account
 from playwright.async_api import Browser, Page, expect
 
+from bronco.deployment import DevChainPlan
+from bronco.devchain import ADMIN, dev_key
+from clients.approvals import signable
+from clients.vault import VAULT
 from models.access import Role
-from models.order import OrderStatus
+from models.order import OrderStatus, Stage
+from tests.approving import APPROVERS, ascending
 from tests.e2e.browser import LOOKS, PATIENCE, chromium, faults_of, sign_in, visit
-from tests.e2e.desk import TWO_SHARES, Desk
+from tests.e2e.desk import DOLLAR, TWO_SHARES, Desk
 from tests.integration.control.keys import new_api_key
 from tests.waiting import eventually
 
@@ -52,6 +61,10 @@ def pages_of(house: House) -> list[str]:
         "/dashboard/orders",
         f"/dashboard/orders/{house.order}",
         "/dashboard/control",
+        "/dashboard/approvals",
+        "/dashboard/audit",
+        "/dashboard/audit/verify",
+        "/dashboard/dev",
     ]
 
 
@@ -195,6 +208,90 @@ async def test_receipt__of_a_settled_order__is_downloaded(house: House) -> None:
             await page.get_by_role("link", name="Receipt").click()
         download = await coming.value
         assert download.suggested_filename.startswith("receipt-31337-")
+
+
+async def test_audit__verified_in_the_browser__says_whole(house: House) -> None:
+    async with visit(house.browser, house.url, "audit", key=house.keys[Role.VIEWER]) as page:
+        await page.goto("/dashboard/audit")
+        await expect(page.get_by_role("table")).to_contain_text("order.admitted")
+        await page.get_by_role("button", name="Verify now").click()
+        await expect(page.locator("#verdict")).to_contain_text("Whole")
+        assert page.url.endswith("/dashboard/audit"), "the page stays"
+
+
+async def test_dev_chain__deposit_with_a_lost_answer__is_handed_in_and_executed(
+    house: House,
+) -> None:
+    desk = house.desk
+    key = house.keys[Role.OPERATOR]
+    async with visit(house.browser, house.url, "dev", key=key) as page:
+        await page.goto("/dashboard/dev")
+        await page.get_by_role("button", name=re.compile("Next one.*answer_lost$")).click()
+        await expect(page.get_by_role("status").first).to_contain_text("answer lost")
+        await page.get_by_label("Amount").fill("400")
+        await page.get_by_role("button", name="Hand it in").click()
+        await expect(page.get_by_role("status").first).to_contain_text("is in the vault")
+        said = await page.get_by_role("status").first.inner_text()
+        n = int(said.split("Request ")[1].split()[0])
+        chain = desk.stack.chain
+
+        async def executed() -> bool:
+            rows = await desk.store.orders.ended_since(
+                chain.chain_id, chain.vault, datetime(2000, 1, 1, tzinfo=UTC)
+            )
+            return any(r.request_number == n and r.status is OrderStatus.EXECUTED for r in rows)
+
+        await eventually(executed, timeout=60, interval=0.3)
+        assert (await desk.control.fault_hits())["answer_lost"] == 1
+        await page.get_by_role("button", name="Clear all faults").click()
+        await expect(page.get_by_role("status").first).to_contain_text("cleared")
+
+
+async def test_approval__signed_by_a_wallet_in_the_browser__gives_the_money_back(
+    house: House,
+) -> None:
+    desk = house.desk
+    plan, admin = DevChainPlan(), desk.staff(ADMIN)
+    caps = (plan.mint_cap, plan.pay_cap, plan.cap_window_seconds)
+    await admin.send(VAULT, admin.vault, "configureCaps", caps, 100 * DOLLAR)
+    await admin.send(VAULT, admin.vault, "configureApprovers", list(ascending()), 2)
+    before = await desk.alice.balance(desk.alice.usdt)
+    made = await desk.deposit(150 * DOLLAR)
+    await desk.at(made, Stage.AWAITING_APPROVAL)
+    key = house.keys[Role.APPROVER]
+    async with visit(house.browser, house.url, "approvals", key=key) as page:
+        await page.expose_function("signAs", sign_as)
+        await page.add_init_script(WALLET)
+        await page.goto("/dashboard/approvals")
+        assert not await faults_of(page)
+        for approver, said in ((APPROVERS[0], "1 more to go"), (APPROVERS[1], "that is enough")):
+            await page.evaluate("index => localStorage.approver = index", approver)
+            await page.get_by_role("button", name="Sign with my wallet").click()
+            await expect(page.get_by_role("status").first).to_contain_text(said)
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert row.stage is Stage.REFUNDED
+    assert await desk.alice.balance(desk.alice.usdt) == before
+    signed = [e for e in await desk.store.audit.of_request(made.request_id) if "signed" in e.action]
+    assert len(signed) == 2
+    await admin.send(VAULT, admin.vault, "configureCaps", caps, plan.return_limit)
+
+
+async def sign_as(index: str, typed_data: str) -> str:
+    """What a wallet does with typed data, which is all that it knows."""
+    signed = Account.sign_message(signable(json.loads(typed_data)), dev_key(int(index)))
+    return "0x" + bytes(signed.signature).hex()
+
+
+WALLET = """
+window.ethereum = {
+  request: async ({ method, params }) => {
+    if (method === "eth_chainId") return "0x7a69";
+    if (method === "eth_requestAccounts") return ["0x0000000000000000000000000000000000000001"];
+    if (method === "eth_signTypedData_v4") return signAs(localStorage.approver, params[1]);
+    throw new Error(`no ${method} here`);
+  },
+};
+"""
 
 
 async def tab_to(page: Page, name: str) -> None:

@@ -34,7 +34,11 @@ async def paused_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 
 @pytest.mark.parametrize(
-    "count", [50, pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+    "count",
+    [
+        pytest.param(50, marks=pytest.mark.timeout(600)),
+        pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
 )
 async def test_pauses__at_random_moments__no_placement_begins_after_one_has_returned(
     paused_desk: Desk, count: int, capsys: pytest.CaptureFixture[str]

@@ -28,6 +28,7 @@ from tests.contracts.once import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
 from tests.contracts.pages import *  # noqa: F403
 from tests.contracts.placements import *  # noqa: F403
+from tests.contracts.prices import *  # noqa: F403
 from tests.contracts.records import *  # noqa: F403
 from tests.contracts.reserves import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403

@@ -370,3 +370,32 @@ async def test_resume__that_says_cancel__calls_nothing_back(
     await control.execute_update("resume", {"cancel_working": True})
     assert fake.recalls == []
     assert await keys_of(control) == set()
+
+
+async def test_drain__holds_all_and_only_its_own_end_lifts_it(
+    control: Handle, fake: FakeControl
+) -> None:
+    await opened(control)
+    answer = await control.execute_update("drain", {"reason": "upgrade", "who": "ada"})
+    (hold,) = (await state_of(control)).holds
+    assert (hold.key, hold.kind, hold.reason, hold.who) == (
+        "drain",
+        HoldKind.DRAIN,
+        "upgrade",
+        "ada",
+    )
+    assert answer["state"]["paused"] is True
+    await control.execute_update("resume", "all of it")
+    await control.signal("lift_hold", BREAKER.model_copy(update={"key": "drain"}))
+    assert await keys_of(control) == {"drain"}
+    await control.execute_update("end_drain", "done")
+    assert await keys_of(control) == set()
+    await eventually(lambda: "wake" in fake.calls)
+
+
+async def test_drain__beside_a_pause__ends_without_opening(control: Handle) -> None:
+    await opened(control)
+    await control.signal("pause", "lunch")
+    await control.signal("drain")
+    await control.execute_update("end_drain")
+    assert await keys_of(control) == {"manual"}

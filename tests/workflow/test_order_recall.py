@@ -2,9 +2,9 @@
 
 from models.messages import CancelOrderInput, PlaceOutcome
 from models.order import Reason, Stage
-from models.records import ItemKind
+from models.records import ClaimState, ItemKind
 from models.requests import VaultStatus
-from tests.builders import filled, not_placed
+from tests.builders import claim_view, filled, not_placed
 from tests.fakes import World
 from tests.waiting import eventually
 from tests.workflow.desk import Desk, completed
@@ -83,3 +83,32 @@ async def test_recall__user_cancels_too__is_refunded(desk: Desk) -> None:
     await handle.result()
     assert world.attempts == [1]
     assert world.item_kinds == [(ItemKind.REFUND, Reason.USER_CANCELLED)]
+
+
+async def test_recall__known_only_by_signal__survives_a_new_run_and_is_over_after_it(
+    desk: Desk,
+) -> None:
+    world = await desk.world()
+    world.set_policy(run_events=100)
+    world.place_default = world.works
+    handle = await desk.start(world)
+    await completed(handle, 2)
+    world.claims = (claim_view(world.request.request_id, 1, ClaimState.PLACED),)
+    world.resolve_default = lambda _: world.found(world.book[1])
+    await world.signal("recall")  # the broker takes each cancel, and cancels nothing
+    while world.names.count("admit") < 2:
+        await desk.pass_time(60)
+    asked = len(_whys(world))
+    await eventually(lambda: len(_whys(world)) > asked)
+
+    world.cancels = [cancels(world)]
+    world.place_default = not_placed(PlaceOutcome.WAITING_SESSION, retry_seconds=30.0)
+    while world.names.count("admit") < 3:
+        await desk.pass_time(60)
+    asked = len(_whys(world))
+    world.place_default = world.fill_at_once
+    await world.signal("wake")
+    await eventually(lambda: "close_order" in world.names)
+    assert set(_whys(world)) == {"PAUSED"}
+    assert len(_whys(world)) == asked
+    assert world.item_kinds == SETTLED

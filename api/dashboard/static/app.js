@@ -70,8 +70,27 @@
   });
   document.addEventListener("htmx:afterSwap", () => {
     opened.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
-    say(document.getElementById("live")?.dataset.news);
+    say(document.getElementById("part")?.dataset.news);
   });
+
+  // What happens on the desk, while somebody looks: a browser has six connections to a place, and a
+  // page in the background must not keep one.
+  const where = document.body.dataset.events;
+  let source = null;
+  const tell = (kind) => htmx.trigger(document.body, `live:${kind}`);
+  const listen = () => {
+    if (!where || document.hidden) { source?.close(); source = null; return; }
+    if (source) return;
+    source = new EventSource(where);
+    for (const kind of ["order", "control"]) source.addEventListener(kind, () => tell(kind));
+    source.addEventListener("reset", () => { tell("order"); tell("control"); });
+  };
+  document.addEventListener("visibilitychange", () => {
+    listen();
+    if (!document.hidden) { tell("order"); tell("control"); }
+  });
+  addEventListener("pagehide", () => { source?.close(); source = null; });
+  addEventListener("pageshow", listen);
 
   document.querySelector("[data-focus]")?.focus();
   // Opened by the server, for who came without scripts: with them it is a modal one.

@@ -14,6 +14,7 @@ import requests
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi.checks import (
@@ -91,11 +92,17 @@ def operations(url: str) -> Iterator[tuple[str, Any]]:
 def try_all(url: str, headers: dict[str, str], role: Role | None, examples: int) -> set[str]:
     """Call every operation with made-up input; answers which were called."""
     called: set[str] = set()
+    wrong: list[str] = []
     with requests.Session() as session:
         session.headers.update(headers)
         for route, operation in operations(url):
-            _try(url, session, route, operation, role, examples)
             called.add(route)
+            try:
+                _try(url, session, route, operation, role, examples)
+            except (AssertionError, FailureGroup, Failure) as error:
+                said = error.exceptions if isinstance(error, FailureGroup) else (error,)
+                wrong += [f"{route}: {each!s:.600}" for each in said]
+    assert not wrong, "\n\n".join(wrong)
     return called
 
 
