@@ -156,20 +156,23 @@ async def test_api__made_up_input__no_error_of_ours_and_nothing_undescribed(
     assert {"GET /orders", "GET /quote", "POST /orders/{key}/refund"} <= called
 
 
-async def test_openapi__every_operation__has_a_summary_a_text_and_an_example(
+async def test_openapi__every_operation__has_a_summary_a_text_and_examples(
     idle_rig: ControlRig,
 ) -> None:
     spec = app_of(idle_rig).openapi()
     components = spec["components"]["schemas"]
+    missing: list[str] = []
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
             route = f"{method.upper()} {path}"
-            assert operation["summary"], route
-            assert len(operation["description"]) > 20, route
-            for media in operation.get("requestBody", {}).get("content", {}).values():
-                assert _has_example(media, components), f"{route}: no example of its body"
-            for media in operation["responses"]["200"].get("content", {}).values():
-                assert _has_example(media, components), f"{route}: no example of its answer"
+            told = len(operation.get("description", "")) > 20 and operation.get("summary")
+            shown = [
+                *operation.get("requestBody", {}).get("content", {}).values(),
+                *operation["responses"].get("200", {}).get("content", {}).values(),
+            ]
+            missing += [] if told else [f"{route}: no text"]
+            missing += [f"{route}: no example" for m in shown if not _has_example(m, components)]
+    assert missing == []
 
 
 def _has_example(media: dict[str, Any], components: dict[str, Any]) -> bool:
