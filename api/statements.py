@@ -57,6 +57,9 @@ _EXAMPLE: dict[str, Any] = {
 }
 
 
+_CSV = "date,at,symbol,side,broker_order_id,shares,price,value,request_id,settlement,...\r\n"
+
+
 class Format(StrEnum):
     """How it is written."""
 
@@ -81,7 +84,10 @@ def routes(store: "Store", decimals: int) -> APIRouter:
         HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
     )
     answers: dict[int | str, dict[str, Any]] = {
-        200: {"model": Statement, "content": {"text/csv": {"schema": {"type": "string"}}}}
+        200: {
+            "model": Statement,
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": _CSV}},
+        }
     }
 
     @router.get(
