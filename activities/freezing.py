@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from activities.equations import seen_well
-from activities.observations import MONEY, POSITION, SUPPLY_UNCOVERED
+from activities.equations import seen_well, stale
+from activities.observations import MONEY, ORDERS, POSITION, SUPPLY_UNCOVERED
+from activities.reconcile_view import busy
 from models.columns import naive_utc
 from models.control import FailureLimit, HoldCommand, HoldKind
 from models.order import OrderStatus, Reason
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from activities.reconcile_view import View
     from clients.gateway import WorkflowGateway
     from clients.store.store import Store
+    from models.drafts import Observation
     from models.records import Finding, HoldRow
 
 FAILURES_HOLD = "order-failures"
@@ -45,9 +47,16 @@ class Freezing:
         self._failures = failures
 
     async def apply(
-        self, view: View, standing: Sequence[Finding], now: datetime, houses: Collection[str]
+        self,
+        view: View,
+        seen: Sequence[Observation],
+        standing: Sequence[Finding],
+        now: datetime,
+        houses: Collection[str],
     ) -> None:
         """Hold what stands, lift what is well. houses: symbols that the house holds already.
+
+        seen: all of this run, so that one look which sees nothing wrong any more lifts.
 
         Raises:
             SourceUnavailable: store or Temporal could not be asked; the next run does it.
@@ -60,7 +69,8 @@ class Freezing:
                 await self._gateway.set_hold(hold)
         well = {_key(kind, symbol) for kind, symbol in seen_well(view)} | {FAILURES_HOLD}
         for row in active.values():
-            if row.kind == HoldKind.BREAKER and row.key in well and row.key not in wanted:
+            breaker = row.kind == HoldKind.BREAKER and row.key in well and row.key not in wanted
+            if breaker or (row.symbol not in houses and _explained(row, view, seen)):
                 await self._gateway.lift_hold(_same(row))
 
     def _wanted(
@@ -95,6 +105,16 @@ class Freezing:
             f"{self._failures.most} are that young",
             who=_WHO,
         )
+
+
+def _explained(row: HoldRow, view: View, seen: Sequence[Observation]) -> bool:
+    """Whether it holds for orders that were nobody's, and each order of its symbol has an owner."""
+    if row.kind != HoldKind.HOUSE or row.key != f"orders:{row.symbol}" or stale(view):
+        return False
+    of_symbol = {case.request_id for case in view.cases if case.symbol == row.symbol}
+    moving = any(busy(case) for case in view.cases if case.symbol == row.symbol)
+    strange = {one.key.split(":")[1] for one in seen if one.kind == ORDERS}
+    return not moving and not strange & of_symbol
 
 
 def _mismatch(finding: Finding) -> HoldCommand:

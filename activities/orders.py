@@ -199,7 +199,8 @@ class OrderActivities:
             await self._gateway.wake_settlement()
             refused = item is not None and approvable(item.state, item.rejection)
             stage = Stage.AWAITING_APPROVAL if refused else Stage.SETTLING
-            return CloseResult(closed=False, status=status, stage=stage)
+            missing = item is None
+            return CloseResult(closed=False, status=status, stage=stage, item_missing=missing)
         owed = terms.owed if terms is not None else 0
         stage, changes = ending(status, item, message, owed)
         # What is owed may be looked at often before it is paid: one entry tells of it.

@@ -14,6 +14,7 @@ from activities.clock import utc_now
 from activities.equations import seen_equations
 from activities.freezing import Freezing
 from activities.house_due import due_and_stale, quiet_cases
+from activities.mending import Mending
 from activities.observations import (
     HOUSE,
     HOUSE_STALE,
@@ -22,6 +23,7 @@ from activities.observations import (
     NO_WORKFLOW,
     ORDERS,
     ROW,
+    ROW_BEHIND,
     due_words,
     house_key,
     observed,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from clients.gateway import WorkflowGateway
     from clients.store.store import Store
 
-_NUDGED = frozenset({NO_WORKFLOW})
+_NUDGED = frozenset({NO_WORKFLOW, ROW_BEHIND})
 _ALARMED = "alarmed"
 _NEVER = FailureLimit()
 _WAITING = frozenset({ItemState.PENDING, ItemState.SENT})
@@ -92,6 +94,7 @@ class ReconcileActivities:
         self._report = report
         self._stuck_after = stuck_after
         self._reserving = reserving
+        self._mending = Mending(store, gateway)
         self._freezing = Freezing(store, gateway, failures)
 
     @activity.defn(name="reconcile")
@@ -118,12 +121,14 @@ class ReconcileActivities:
             *self._items(view),
             *seen_equations(view),
             *await self._reserves(view),
+            *await self._mending.seen(view),
         ]
         standing = await self._store.findings.observe(run, seen)
         started = await self._start([missing[f.key] for f in standing if f.key in missing])
         booked = await self._book([due[f.key] for f in standing if f.key in due])
+        mended = await self._mending.mend(view, standing)
         houses = await self._hold(view, standing)
-        await self._freezing.apply(view, standing, utc_now(), houses)
+        await self._freezing.apply(view, seen, standing, utc_now(), houses)
         alarms = await self._alarm(standing)
         self._report.finished(Counter(finding.kind for finding in standing))
         return ReconcileResult(
@@ -132,6 +137,7 @@ class ReconcileActivities:
             started=started,
             nudged=await self._nudge(view),
             booked=booked,
+            mended=mended,
             findings=len(standing),
             alarms=alarms,
         )
@@ -198,7 +204,7 @@ class ReconcileActivities:
             return []
         statement = await self._reserving.look(view, utc_now())
         self._report.reserved(statement)
-        return list(seen_short(statement))
+        return [*seen_short(statement), *await self._reserving.seen_old(utc_now())]
 
     def _items(self, view: View) -> Iterable[Observation]:
         for item in (case.item for case in view.cases if case.item is not None):

@@ -64,6 +64,7 @@ class View:
     traded: Sequence[HouseDue] = ()
     funds: Funds | None = None
     broker_at: datetime | None = None
+    others: Sequence[BrokerOrder] = ()
 
 
 class ReconcileReader:
@@ -113,7 +114,9 @@ class ReconcileReader:
         running = await self._gateway.running_orders(chain_id, vault)
         head, final = await asyncio.gather(self._vault.head(), self._finality.block())
         requests = await self._index.refresh(head, final)
+        others = [order for order in orders.values() if parse_remark(order.remark) is None]
         named = [ours[0] for o in orders.values() if (ours := parse_remark(o.remark)) is not None]
+        named += [claim.request_id for claim in await self._store.placements.open_claims()]
         named = [request_id for request_id in named if house_round(request_id) is None]
         ids = {row.request_id for row in (*unfinished, *ended)}
         records = await self._store.review.requests(
@@ -146,6 +149,7 @@ class ReconcileReader:
             unread=unread,
             funds=funds,
             broker_at=broker_at,
+            others=others,
             backing=await self._supplies.look(
                 [asset for asset in self._assets.assets if asset.symbol not in unread], cases, head
             ),

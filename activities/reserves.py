@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from activities.equations import Gap, gap_of, stale
-from activities.observations import RESERVE_SHORT
+from activities.observations import ATTESTATION_OLD, RESERVE_SHORT
 from models.assets import Asset, AssetBook
 from models.columns import naive_utc
 from models.drafts import Observation
@@ -38,16 +39,28 @@ from models.splits import ONE_TO_ONE
 if TYPE_CHECKING:
     from activities.reconcile_view import View
     from clients.agreeing import AgreeingVault
+    from clients.reserve_file import ReserveFolder
     from clients.store.store import Store
 
 _DAY = timedelta(days=1)
 _CENTS = 2
+_PUBLISHED = "attested:published"
 
 
 class Reserving:
     """Makes a statement of every look and keeps it; what could not be measured is named in it."""
 
-    def __init__(self, vault: AgreeingVault, store: Store, assets: AssetBook) -> None:
+    def __init__(
+        self,
+        vault: AgreeingVault,
+        store: Store,
+        assets: AssetBook,
+        folder: ReserveFolder | None = None,
+        max_age: timedelta = timedelta(hours=2),
+    ) -> None:
+        """folder: where signed statements are published, None = nowhere. max_age: of the newest."""
+        self._folder = folder
+        self._max_age = max_age
         self._vault = vault
         self._store = store
         self._assets = assets
@@ -64,6 +77,22 @@ class Reserving:
         made = await self._made(view, naive_utc(now))
         await self._store.reserves.record(made)
         return made
+
+    async def seen_old(self, now: datetime) -> list[Observation]:
+        """Whether the newest published statement is too old, or cannot be read."""
+        if self._folder is None:
+            return []
+        try:
+            newest = await asyncio.to_thread(self._folder.newest)
+        except SourceUnavailable as error:
+            return [Observation(_PUBLISHED, ATTESTATION_OLD, str(error))]
+        if newest is None:
+            return [Observation(_PUBLISHED, ATTESTATION_OLD, "no statement was ever published")]
+        age = naive_utc(now) - newest.statement.taken_at
+        if age <= self._max_age:
+            return []
+        said = f"the newest published statement is {age.total_seconds():.0f} s old"
+        return [Observation(_PUBLISHED, ATTESTATION_OLD, said)]
 
     async def _made(self, view: View, now: datetime) -> Reserves:
         money = await self._money(view)

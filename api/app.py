@@ -22,8 +22,10 @@ from api import (
     reserves,
     statements,
     stats,
+    webhooks,
 )
 from api.auth import KeyRing
+from api.bearer import Bearers
 from api.dashboard.dev import DevTools
 from api.dashboard.session import Entrance
 from api.dashboard.site import Dashboard, Decimals
@@ -87,6 +89,7 @@ def create_app(
     app.include_router(statements.routes(store, settings.limits.usdt_decimals))
     app.include_router(follow.routes(store, enabled=settings.api.follow))
     app.include_router(api_keys.routes(store))
+    app.include_router(webhooks.routes(store, webhooks.post_of(settings.webhook)))
     app.include_router(reserves.routes(store))
     app.include_router(health.routes(health.checks_of(temporal_client, store, flags), blot))
     app.include_router(metrics.routes(metrics.TradingGauges(temporal_client, switch, store, flags)))
@@ -122,6 +125,7 @@ def _let_in(
     app.add_middleware(
         Doors,
         ring=ring,
+        bearers=Bearers.of(settings.oidc),
         entrance=entrance,
         gauge=Gauge(Quotas(flags.pool), settings.api),
         problems=problems,

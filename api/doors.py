@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import MAY, Door, Need, door_of
 from api.auth import HEADER, KeyRing
+from api.bearer import SCHEME, Bearers
 from api.dashboard.session import PREFIX, Entrance, token_of
 from api.errors import Problems
 from api.quotas import Gauge
@@ -30,6 +31,7 @@ class Doors:
         app: ASGIApp,
         *,
         ring: KeyRing,
+        bearers: Bearers,
         entrance: Entrance,
         gauge: Gauge,
         problems: Problems,
@@ -37,6 +39,7 @@ class Doors:
     ) -> None:
         self._app = app
         self._ring = ring
+        self._bearers = bearers
         self._entrance = entrance
         self._gauge = gauge
         self._problems = problems
@@ -78,6 +81,8 @@ class Doors:
         text = Headers(scope=scope).get(HEADER, "")
         if text:
             return await self._ring.caller(text)
+        if (bearer := Headers(scope=scope).get("Authorization", "")).startswith(SCHEME):
+            return await self._bearers.caller(bearer.removeprefix(SCHEME).strip())
         if token := _token(scope):
             return await self._entrance.caller(token)
         raise Unauthorized(f"send your key in the header {HEADER}")

@@ -42,6 +42,7 @@ _STATUS: tuple[tuple[type[BroncoError], HTTPStatus], ...] = (
 )
 _WORDS = re.compile(r"[^a-z]+")
 _log = logger("api")
+_BY_KEY, _BY_TOKEN = 'ApiKey realm="bronco", header="X-API-Key"', 'Bearer realm="bronco"'
 
 
 class FieldProblem(BaseModel):
@@ -164,7 +165,7 @@ def _said(request: Request, error: HTTPException) -> str:
 
 def _headers(status: HTTPStatus, error: Exception) -> dict[str, str]:
     if status is HTTPStatus.UNAUTHORIZED:
-        return {"WWW-Authenticate": 'ApiKey realm="bronco", header="X-API-Key"'}
+        return {"WWW-Authenticate": f"{_BY_KEY}, {_BY_TOKEN}"}
     if isinstance(error, RateLimited | SourceBusy):
         return {"Retry-After": str(int(error.retry_after_seconds) + 1)}
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

@@ -11,7 +11,7 @@ from api.auth import HEADER
 from api.errors import MEDIA_TYPE
 from api.once import HEADER as ONCE
 
-_SCHEME = "ApiKey"
+_SCHEME, _BEARER = "ApiKey", "Bearer"
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _UNUSED = ("HTTPValidationError", "ValidationError")
 _ALWAYS = (
@@ -49,7 +49,11 @@ def _completed(spec: dict[str, Any], open_needs: set[Need]) -> dict[str, Any]:
     for name in _UNUSED:
         components["schemas"].pop(name, None)
     scheme = {"type": "apiKey", "in": "header", "name": HEADER}
-    components["securitySchemes"] = {_SCHEME: scheme | {"description": "see `bronco api-key`"}}
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    components["securitySchemes"] = {
+        _SCHEME: scheme | {"description": "see `bronco api-key`"},
+        _BEARER: bearer | {"description": "of the OpenID Connect issuer, where one is set"},
+    }
     for route, operation in _operations(spec):
         need = ACCESS[route]
         _say_who(operation, need, keyed=need not in open_needs)
@@ -66,7 +70,7 @@ def _operations(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _say_who(operation: dict[str, Any], need: Need, *, keyed: bool) -> None:
-    operation["security"] = [{_SCHEME: []}] if keyed else []
+    operation["security"] = [{_SCHEME: []}, {_BEARER: []}] if keyed else []
     roles = sorted(role.value for role in MAY[need]) if keyed else []
     operation["x-bronco-roles"] = roles
     said = f"Roles: {', '.join(roles)}." if roles else "Needs no key."

@@ -251,3 +251,13 @@ SIGNATURES = _count(
     "Transactions the signer was asked to sign; outcome is signed or refused.",
     "outcome",
 )
+
+# --- webhooks
+
+WEBHOOK_SENDS = _count("webhook_sends", "Posts to webhooks; outcome is ok or failed.", "outcome")
+WEBHOOK_PENDING = _told("webhook_pending", "Deliveries that active webhooks still wait for.")
+WEBHOOK_FAILED = _told("webhook_failed", "Deliveries that were given up and are kept.")
+WEBHOOK_OLDEST = _told(
+    "webhook_oldest_pending_seconds", "Age of the oldest delivery that is pending; 0 = none is."
+)
+WEBHOOK_DISABLED = _told("webhook_disabled", "Webhooks that are disabled, by whomever.")

@@ -1,7 +1,9 @@
 """What can be set, section by section; every field says its unit. Pure: nothing is read here."""
 
+import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,6 +24,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from models.access import Role
 
 _ADDRESS = re.compile(r"^0x[0-9a-fA-F]{40}$")
 _LAST_PORT = 65535
@@ -56,6 +60,20 @@ def _host_port(value: str) -> str:
     return value
 
 
+def _role_of(value: str) -> str:
+    claim, _, role = value.rpartition(":")
+    if not claim or role not in set(Role):
+        raise ValueError("write value:role, with one of viewer, operator, approver or admin")
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError("write networks such as 10.2.0.0/16 or fd00::/8") from error
+
+
 def _sha256(value: str) -> str:
     if not _SHA256.match(value):
         raise ValueError("write the SHA-256 of each key as 64 lower-case hex digits, never the key")
@@ -71,6 +89,8 @@ def _lines(path: Path | None) -> list[str]:
 Address = Annotated[str, AfterValidator(_address)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 KeyHash = Annotated[str, AfterValidator(_sha256)]
+Network = Annotated[str, AfterValidator(_network)]
+RoleOf = Annotated[str, AfterValidator(_role_of)]
 Port = Annotated[int, Field(ge=0, le=_LAST_PORT)]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 30)]
 Bps = Annotated[int, Field(gt=0, lt=10_000)]
@@ -213,6 +233,76 @@ class AuditSettings(Section):
         if self.directory is not None and self.address is None:
             raise ValueError("address: is required where directory is set")
         return self
+
+
+class WebhookSettings(Section):
+    """Webhooks: telling others of changes of orders, signed."""
+
+    key_file: FilePath | None = Field(
+        None,
+        description="file of one line that all secrets are derived from, readable by us alone, the "
+        "same for API and workers; empty = no webhooks",
+    )
+    allow_http: bool = Field(False, description="also plain http:, for development alone")
+    allow_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="private networks that may be told too, e.g. 10.2.0.0/16; commas between"
+    )
+    timeout_seconds: Seconds = Field(10.0, description="seconds an endpoint has to answer")
+    retry_seconds: Seconds = Field(5.0, description="seconds to the second try; then ever longer")
+    give_up_seconds: Seconds = Field(
+        432_000.0, description="a change is tried so long, and an endpoint that fails is disabled"
+    )
+    keep_seconds: Seconds = Field(
+        1_209_600.0, description="changes can be replayed and streams resumed so long"
+    )
+
+    @model_validator(mode="after")
+    def _kept_long_enough(self) -> Self:
+        if self.keep_seconds <= self.give_up_seconds:
+            raise ValueError("keep_seconds: must be more than give_up_seconds")
+        return self
+
+
+class OidcSettings(Section):
+    """People who come with a bearer token of an OpenID Connect issuer, beside API keys."""
+
+    issuer: str = Field("", description="https: URL as tokens have it in iss; empty = no tokens")
+    audience: str = Field("", description="what aud must name; required with an issuer")
+    role_claim: str = Field("groups", description="claim with the roles, e.g. realm_access.roles")
+    roles: Annotated[tuple[RoleOf, ...], NoDecode, BeforeValidator(listed)] = Field(
+        (), description="value:role, e.g. desk:operator,heads:admin; no role, no access"
+    )
+    leeway_seconds: int = Field(60, ge=0, le=300, description="seconds that clocks may differ")
+    allow_http: bool = Field(False, description="also an issuer over http:, for development alone")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if not self.issuer:
+            return self
+        if not self.issuer.startswith(("https://", "http://") if self.allow_http else "https://"):
+            raise ValueError("issuer: write https://...")
+        if not self.audience:
+            raise ValueError("audience: is required where issuer is set")
+        if not self.roles:
+            raise ValueError("roles: is required where issuer is set")
+        return self
+
+    @property
+    def role_of(self) -> Mapping[str, Role]:
+        """The role that each value of the claim gives."""
+        pairs = (each.rpartition(":") for each in self.roles)
+        return {value: Role(role) for value, _, role in pairs}
+
+
+class ReserveSettings(Section):
+    """Signed statements of the reserves, published as files by `bronco reserves publish`."""
+
+    directory: Path | None = Field(
+        None, description="folder they are published in; empty = none are, and none is missed"
+    )
+    max_age_seconds: Seconds = Field(
+        7200.0, description="the newest one older than this is alarmed, seconds"
+    )
 
 
 class LogFormat(StrEnum):

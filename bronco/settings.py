@@ -22,10 +22,13 @@ from bronco.sections import (
     HouseSettings,
     LogSettings,
     MetricsSettings,
+    OidcSettings,
     RedisSettings,
+    ReserveSettings,
     Section,
     TemporalSettings,
     TracesSettings,
+    WebhookSettings,
 )
 from bronco.signing import KeySettings, LimitSettings, SignerSettings
 from bronco.trading import BrokerSettings, ChainSettings, OrderSettings, TradingEnvironment
@@ -54,6 +57,9 @@ class Settings(BaseModel):
     orders: OrderSettings
     house: HouseSettings
     audit: AuditSettings
+    oidc: OidcSettings
+    webhook: WebhookSettings
+    reserves: ReserveSettings
     log: LogSettings
     metrics: MetricsSettings
     traces: TracesSettings

@@ -30,6 +30,7 @@ SYMBOL = SearchAttributeKey.for_keyword("Symbol")
 SIDE = SearchAttributeKey.for_keyword("Side")
 TASK_TIMEOUT = timedelta(seconds=2)
 _BUSY_SECONDS = 1.0
+_QUERY_TIMEOUT = timedelta(seconds=3)
 _WORKFLOW_TYPES = {Side.BUY: "DepositWorkflow", Side.SELL: "RedeemWorkflow"}
 
 
@@ -119,6 +120,17 @@ class WorkflowGateway:
     async def lift_hold(self, hold: HoldCommand) -> bool:
         """Tell the control workflow that a hold's condition is clear. As set_hold."""
         return await self._signal(CONTROL_WORKFLOW_ID, "lift_hold", hold)
+
+    async def control_state(self) -> ControlState | None:
+        """The holds as the control workflow says; None: it does not run, or does not answer."""
+        control = self._client.get_workflow_handle(CONTROL_WORKFLOW_ID)
+        try:
+            state: ControlState = await control.query(
+                "is_paused", result_type=ControlState, rpc_timeout=_QUERY_TIMEOUT
+            )
+        except TemporalError:
+            return None
+        return state
 
     async def is_held(self, key: str) -> bool:
         """Whether there is a hold of this key. Raises SourceUnavailable: it could not be asked."""

@@ -276,12 +276,14 @@ class CloseResult(Message):
 
     Not closed at stage OWED: it is settled, and the vault still owes some of the payout; at stage
     AWAITING_APPROVAL: the vault refused its item for something that approvals go past.
+    item_missing: the store has no item any more, so nothing will end it.
     """
 
     closed: bool
     status: VaultStatus
     stage: Stage
     detail: str = ""
+    item_missing: bool = False
 
 
 class LookForApprovalsInput(Message):
@@ -342,6 +344,7 @@ class ReconcileResult(Message):
     booked: int = 0
     findings: int = 0
     alarms: int = 0
+    mended: int = 0
 
 
 class AuditHeadResult(Message):

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from models.canonical import canonical_json
 from models.money import SHARE_SCALE
 from models.requests import BlockRef
 from models.splits import ONE_TO_ONE, SharesPerToken
@@ -151,6 +152,11 @@ class Reserves(ReserveModel):
     def text(self) -> str:
         """As it is stored and published."""
         return self.model_dump_json()
+
+
+def canonical(statement: Reserves) -> str:
+    """The one text of a statement, which is signed."""
+    return canonical_json(statement.model_dump(mode="json"))
 
 
 def forecast(open_units: int, paid: Mapping[date, int], have: int) -> tuple[RedeemNeed, ...]:

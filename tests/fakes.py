@@ -320,7 +320,8 @@ class FakeOrders:
         world = await self._enter("close_order", message)
         if world.status is VaultStatus.OPEN:
             stage = Stage.AWAITING_APPROVAL if world.case is not None else Stage.SETTLING
-            return CloseResult(closed=False, status=world.status, stage=stage)
+            missing = world.item is None
+            return CloseResult(closed=False, status=world.status, stage=stage, item_missing=missing)
         if world.owed:
             world.owed -= 1
             words = "the vault owes"

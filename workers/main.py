@@ -26,6 +26,7 @@ from workers.sealing import keep_sealing
 from workers.singletons import ensure_singletons, keep_singletons
 from workers.telemetry import telemetry
 from workers.tracing import tracing
+from workers.webhooks import keep_telling
 
 _RETRY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
@@ -58,6 +59,8 @@ async def run(settings: Settings, roles: Sequence[Role], state: Path) -> None:
         leaving.callback(asyncio.create_task(keep_measuring(measures, every)).cancel)
         if {Role.WATCH, Role.ALL} & set(roles):
             leaving.callback(asyncio.create_task(keep_sealing(clients.store)).cancel)
+            telling = keep_telling(clients.store, settings.webhook)
+            leaving.callback(asyncio.create_task(telling).cancel)
         _log.info("worker_ready", roles=[role.value for role in roles])
         await _work(workers, stop)
 

@@ -25,6 +25,7 @@ from bronco.trading import BrokerSettings
 from clients.broker import BrokerClient
 from clients.calendar import TradingCalendar
 from clients.monitor import MonitorReader
+from clients.reserve_file import ReserveFolder
 from clients.sender import ONE_ITEM_GAS
 from workers.clients import Clients
 from workers.reports import ReconcileLog
@@ -82,7 +83,18 @@ def reconcile(clients: Clients, broker: BrokerClient) -> ReconcileActivities:
         assets,
         ReconcileLog(),
         failures=clients.settings.orders.failures,
-        reserving=Reserving(clients.vault, clients.store, assets),
+        reserving=_reserving(clients),
+    )
+
+
+def _reserving(clients: Clients) -> Reserving:
+    chosen = clients.settings.reserves
+    return Reserving(
+        clients.vault,
+        clients.store,
+        clients.settings.chain.asset_book,
+        folder=ReserveFolder(chosen.directory) if chosen.directory else None,
+        max_age=timedelta(seconds=chosen.max_age_seconds),
     )
 
 

@@ -16,7 +16,10 @@ class OrderFinish:
         self._steps = steps
 
     async def settled(self, reason: Reason, detail: str) -> CloseResult:
-        """Wait until the vault has an end for the request and the row shows it."""
+        """Wait until the vault has an end for the request and the row shows it.
+
+        Not closed: the store has lost its item, so begin again and write it anew.
+        """
         state, approval = self._steps.state, self.approval
         state.show_progress(Stage.SETTLING, "waits for its settlement transaction")
         if state.approvable:
@@ -27,7 +30,7 @@ class OrderFinish:
             state.settled = False
             await approval.keep()
             closed = await self._steps.close(reason, detail)
-            if closed.closed:
+            if closed.closed or closed.item_missing:
                 return closed
             if closed.stage is Stage.AWAITING_APPROVAL or approval.case is not None:
                 await approval.look()

@@ -29,5 +29,6 @@ class ReconcileWorkflow:
 def _words(result: ReconcileResult) -> str:
     return (
         f"{result.requests} open; started {result.started}, nudged {result.nudged}, "
-        f"booked {result.booked}, {result.findings} finding(s) stand, {result.alarms} new"
+        f"booked {result.booked}, mended {result.mended}, "
+        f"{result.findings} finding(s) stand, {result.alarms} new"
     )

@@ -41,17 +41,26 @@ class Holds:
                 return False
             newest.version = state.version
             write_control_change(session, state, moment)
-            standing = {row.key: row for row in session.exec(_active())}
-            wanted = {hold.key: hold for hold in state.holds}
-            for key, row in standing.items():
-                if key not in wanted or not _same(row, wanted[key]):
-                    _lift(session, row, state.version, moment)
-            for key, hold in wanted.items():
-                if key not in standing or not _same(standing[key], hold):
-                    _set(session, hold, state.version, moment)
+            _bring(session, state, moment)
             return True
 
         return await self._database.write("recording holds", work)
+
+    async def repair(self, state: ControlState, now: datetime) -> bool:
+        """Bring the rows to this state though it was recorded already: somebody changed them.
+
+        False, and nothing changes, when another state was recorded meanwhile.
+        """
+        moment = naive_utc(now)
+
+        def work(session: Session) -> bool:
+            if lock_row(session, _LOCK).version != state.version:
+                return False
+            write_control_change(session, state, moment)
+            _bring(session, state, moment)
+            return True
+
+        return await self._database.write("repairing holds", work)
 
     async def state(self) -> ControlState:
         """The holds as they were last recorded, for people."""
@@ -82,6 +91,17 @@ class Holds:
         return await self._database.read(
             "reading the history of holds", lambda session: list(session.exec(chosen))
         )
+
+
+def _bring(session: Session, state: ControlState, moment: datetime) -> None:
+    standing = {row.key: row for row in session.exec(_active())}
+    wanted = {hold.key: hold for hold in state.holds}
+    for key, row in standing.items():
+        if key not in wanted or not _same(row, wanted[key]):
+            _lift(session, row, state.version, moment)
+    for key, hold in wanted.items():
+        if key not in standing or not _same(standing[key], hold):
+            _set(session, hold, state.version, moment)
 
 
 def _active() -> SelectOfScalar[HoldRow]:

@@ -17,7 +17,15 @@ from clients.store.inserts import write_audit
 from models.columns import naive_utc
 from models.drafts import Admission, AuditDraft, OrderCounts, OrderFilter, Page
 from models.errors import Conflict, InvalidInput, NotFound
-from models.order import AT_BROKER, TERMINAL_STATUSES, Order, OrderStatus, Stage, statuses_before
+from models.order import (
+    AT_BROKER,
+    TERMINAL_STATUSES,
+    Order,
+    OrderStatus,
+    Reason,
+    Stage,
+    statuses_before,
+)
 from models.requests import Side, VaultRequest
 
 _WAITING = (Stage.HELD, Stage.WAITING_SESSION, Stage.QUEUED)
@@ -117,6 +125,34 @@ class Orders:
             return applied
 
         return await self._database.write("updating an order", work)
+
+    async def reopen(
+        self, chain_id: int, vault: str, request_id: str, waiting_for: str, now: datetime
+    ) -> bool:
+        """Take back an end that the vault does not know; False: the row shows none.
+
+        Its version stays, so that whatever its workflow says next counts.
+
+        Raises:
+            NotFound: no such row.
+        """
+        one = _is_request(chain_id, vault, request_id)
+
+        def work(session: Session) -> bool:
+            row = session.exec(select(Order).where(*one).with_for_update()).first()
+            if row is None:
+                raise NotFound("order", request_id)
+            if row.status not in TERMINAL_STATUSES:
+                return False
+            old = row.model_dump()
+            row.status, row.stage, row.waiting_for = OrderStatus.PENDING, Stage.HELD, waiting_for
+            row.reason, row.error_msg, row.updated_at = Reason.NONE, "", naive_utc(now)
+            write_order_change(session, old, row.model_dump(), now)
+            key = f"untrue-end:{row.request_id}:{row.version}"
+            write_audit(session, AuditDraft(key, "order.end_taken_back", row.request_id), now)
+            return True
+
+        return await self._database.write("taking back an end", work)
 
     async def get(self, chain_id: int, vault: str, request_id: str) -> Order:
         """The row of one request.

@@ -6,6 +6,7 @@ from clients.store.audit import AuditLog
 from clients.store.book import BrokerBook
 from clients.store.changes import Changes
 from clients.store.decisions import HouseDecisions
+from clients.store.deliveries import Deliveries
 from clients.store.engine import Database
 from clients.store.events import ChainEvents
 from clients.store.findings import Findings
@@ -23,6 +24,7 @@ from clients.store.review import Review
 from clients.store.sessions import Sessions
 from clients.store.statements import Statements
 from clients.store.stats import Stats
+from clients.store.webhooks import Webhooks
 
 
 class Store:
@@ -47,6 +49,8 @@ class Store:
         self.audit = AuditLog(self._database)
         self.receipts = Receipts(self.audit)
         self.changes = Changes(self._database)
+        self.webhooks = Webhooks(self._database, self.changes)
+        self.deliveries = Deliveries(self._database, self.changes)
         self.findings = Findings(self._database)
         self.reserves = ReserveBook(self._database)
         self.events = ChainEvents(self._database)

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from clients.store import Store
+from models.control import ControlState, Hold, HoldKind
+from models.order import OrderStatus, Stage
 from models.records import ItemKind
 from models.requests import Side
 from tests import builders
@@ -48,3 +50,35 @@ async def test_paid_out__redeems_of_the_time__are_listed_and_nothing_else(store:
     found = await store.reserves.paid_out(CHAIN, VAULT, NOW, later(10))
     assert sorted(units for _, units in found) == [1, 2]
     assert await store.reserves.paid_out(CHAIN, "0x" + "9" * 40, NOW, later(10)) == []
+
+
+async def test_reopen__an_end_the_vault_does_not_know__is_taken_back_once(store: Store) -> None:
+    terms = vault_request(1)
+    about = (terms.chain_id, terms.vault, terms.request_id)
+    made = await store.orders.admit(terms, workflow_id="w1", symbol="AAPL", tx_hash="", now=NOW)
+    assert not await store.orders.reopen(*about, "it goes on", NOW)
+    end = {"status": OrderStatus.EXECUTED, "stage": Stage.SETTLED}
+    await store.orders.update(*about, made.version, end, now=NOW)
+    assert await store.orders.reopen(*about, "it goes on", NOW)
+    row = await store.orders.get(*about)
+    assert (row.status, row.stage, row.waiting_for) == (
+        OrderStatus.PENDING,
+        Stage.HELD,
+        "it goes on",
+    )
+    placed = {"status": OrderStatus.EXECUTING, "stage": Stage.PLACED}
+    assert await store.orders.update(*about, made.version + 1, placed, now=NOW)
+
+
+async def test_repair__rows_of_holds_that_somebody_changed__are_as_the_state_says(
+    store: Store,
+) -> None:
+    hold = Hold(key="manual", kind=HoldKind.MANUAL, reason="lunch", who="ann", at=NOW.isoformat())
+    state = ControlState(paused=True, version=5, holds=(hold,))
+    await store.holds.record(state, NOW)
+    nothing = state.model_copy(update={"holds": (), "paused": False})
+    assert not await store.holds.repair(nothing.model_copy(update={"version": 6}), NOW)
+    assert await store.holds.repair(nothing, NOW)
+    assert await store.holds.active() == []
+    assert await store.holds.repair(state, NOW)
+    assert [row.key for row in await store.holds.active()] == ["manual"]

@@ -30,7 +30,7 @@ ODD = 350 * DOLLAR
 
 
 async def test_vault__refuses_what_needs_approval__until_it_is_given(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     names = ("RefundFailed", "SettlementRejected", "ApprovalWaits")
     async with approving(desk):
         made = [await desk.deposit(TOO_LITTLE), await desk.deposit(ODD)]
@@ -43,7 +43,7 @@ async def test_vault__refuses_what_needs_approval__until_it_is_given(watched: Wa
 
 
 async def test_vault__emptied__owes(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await desk.holding()
     await desk.control.fault("hold_fills", on=True)
     made = await desk.redeem()
@@ -57,7 +57,7 @@ async def test_vault__emptied__owes(watched: Watched) -> None:
 
 
 async def test_redis__gone__the_api_fails(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     async with killed(desk.stack.redis.process), httpx.AsyncClient() as http:
 
         async def fails() -> bool:
@@ -69,7 +69,7 @@ async def test_redis__gone__the_api_fails(watched: Watched) -> None:
 
 
 async def test_row__nobody_can_read__an_activity_fails(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     made = await desk.deposit()
     order = (await desk.end(made, OrderStatus.EXECUTED)).futu_order_id
     spoil = "UPDATE broker_orders SET side = :side WHERE order_id = :order"
@@ -80,7 +80,7 @@ async def test_row__nobody_can_read__an_activity_fails(watched: Watched) -> None
 
 
 async def test_workflow__of_code_that_is_not_there__its_task_fails(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     handle = await desk.client.start_workflow(
         "TomorrowsWorkflow", id="tomorrow", task_queue=QUEUE_MAIN
     )
@@ -89,7 +89,7 @@ async def test_workflow__of_code_that_is_not_there__its_task_fails(watched: Watc
 
 
 async def test_worker__frozen__its_queue_waits(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     for _ in range(4):
         desk.stack.processes["watcher"].freeze()
         await passed(15)
@@ -99,7 +99,7 @@ async def test_worker__frozen__its_queue_waits(watched: Watched) -> None:
 
 
 async def test_temporal__frozen__requests_pile_up(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     desk.stack.temporal.process.freeze()
     made = await desk.deposit()
     await look.fires("ChainBacklog")
@@ -109,7 +109,7 @@ async def test_temporal__frozen__requests_pile_up(watched: Watched) -> None:
 
 
 async def test_endpoint__that_does_not_answer__is_set_aside(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     watcher, good = desk.stack.processes["watcher"], desk.stack.anvil.http_url
     second = Proxy(int(good.rpartition(":")[2]))
     await second.listen()
@@ -121,7 +121,7 @@ async def test_endpoint__that_does_not_answer__is_set_aside(watched: Watched) ->
 
 
 async def test_chain__without_blocks_or_from_the_future__is_seen(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await look.fires("ChainHeadStands", seconds=90)  # it mines on demand, and nobody demands
     await desk.rpc.call("evm_increaseTime", 40)
     await desk.rpc.call("evm_mine")
@@ -130,7 +130,7 @@ async def test_chain__without_blocks_or_from_the_future__is_seen(watched: Watche
 
 
 async def test_signer__with_little_of_its_hour_left__says_so(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await desk.end(await desk.deposit(), OrderStatus.EXECUTED)
     signer = desk.stack.processes["signer"]
     asked = settler(desk.stack.settings.signer)
@@ -143,7 +143,7 @@ async def test_signer__with_little_of_its_hour_left__says_so(watched: Watched) -
 
 
 async def test_position__that_nobody_decides_about__is_told(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await desk.store.house.book(house_position("alerts", quantity=1))
     await look.fires("HousePosition")
     (row,) = await desk.store.house.unresolved()
@@ -152,7 +152,7 @@ async def test_position__that_nobody_decides_about__is_told(watched: Watched) ->
 
 
 async def test_audit_log__changed__is_broken_and_nobody_signs(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await eventually(desk.store.audit.head, timeout=30)
     entry = (await desk.store.audit.latest(50))[-1]
     await write(desk, "UPDATE audit_log SET data = '{}' WHERE id = :id", id=entry.id)
@@ -162,7 +162,7 @@ async def test_audit_log__changed__is_broken_and_nobody_signs(watched: Watched) 
 
 
 async def test_watcher__gone__what_it_told_is_missed(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     names = ("TargetDown", "MetricsMissing", "ChainHeadStands", "BrokerBookOld", "AuditUnsealed")
     async with killed(desk.stack.processes["watcher"]):
         await age(desk, "broker_snapshots", "ended_at")
@@ -173,7 +173,7 @@ async def test_watcher__gone__what_it_told_is_missed(watched: Watched) -> None:
 
 
 async def test_worker__gone__reconcile_and_signer_are_missed(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     names = ("ReconcileLate", "SignerDown", "SettlerGasLow")
     async with killed(desk.stack.processes["worker"]):
         await look.fires(*names)
@@ -182,7 +182,7 @@ async def test_worker__gone__reconcile_and_signer_are_missed(watched: Watched) -
 
 
 async def test_answer__lost_for_long__is_an_alert_and_so_is_the_failure(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await desk.control.fault("silence")
     made = await desk.deposit()
     await desk.at(made, Stage.UNKNOWN)
@@ -195,7 +195,7 @@ async def test_answer__lost_for_long__is_an_alert_and_so_is_the_failure(watched:
 
 
 async def test_positions__that_do_not_add_up__are_a_mismatch(watched: Watched) -> None:
-    desk, look = watched
+    desk, look, _ = watched
     await desk.holding()
     held = (await desk.control.account()).positions[SYMBOL]
     await desk.control.set_position(SYMBOL, held - 1)

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,40 +15,48 @@ from clients.store.engine import create_database_engine
 from models.messages import ReconcileResult
 from models.requests import QUEUE_MAIN, RECONCILE_SCHEDULE_ID
 from tests.alerting import rules
+from tests.e2e.collector import Collector, collector
 from tests.e2e.desk import USERS, Desk, opened, options
 from tests.e2e.lookout import Lookout, lookout
 
+TOKEN = "planted-collector-token"
 OLD = "AttestationOld"
 """Nobody attests on a chain that was made a moment ago."""
 
 
 class Watched(NamedTuple):
-    """A desk, and who looks at it."""
+    """A desk, who looks at it, and where its spans go."""
 
     desk: Desk
     look: Lookout
+    collected: Collector
 
 
 @asynccontextmanager
 async def watching(home: Path, **settings: str) -> AsyncIterator[Watched]:
     """A stack with nothing wrong, and Prometheus, which says so."""
     more: dict[str, Any] = settings
-    chosen = options(
-        home,
-        plan=DevChainPlan(users=USERS),
-        metrics_every_seconds="0.5",
-        broker_silent_seconds="2",
-        # Long enough that an unknown outcome is seen to be old before it is known.
-        orders_unknown_fence_seconds="4",
-        limits_hour_batches="100000",
-        **more,
-    )
-    async with stack(chosen) as running, opened(running) as desk:
+    async with AsyncExitStack() as leaving:
+        collected = await leaving.enter_async_context(collector())
+        chosen = options(
+            home,
+            plan=DevChainPlan(users=USERS),
+            metrics_every_seconds="0.5",
+            broker_silent_seconds="2",
+            # Long enough that an unknown outcome is seen to be old before it is known.
+            orders_unknown_fence_seconds="4",
+            limits_hour_batches="100000",
+            traces_url=collected.url,
+            traces_headers=f"authorization=Bearer {TOKEN}",
+            **more,
+        )
+        running = await leaving.enter_async_context(stack(chosen))
+        desk = await leaving.enter_async_context(opened(running))
         await reconcile(desk)
-        async with lookout(running, home / "prometheus") as look:
-            await desk.client.get_schedule_handle(RECONCILE_SCHEDULE_ID).pause()
-            await look.is_quiet(*(rule["alert"] for rule in rules() if rule["alert"] != OLD))
-            yield Watched(desk, look)
+        look = await leaving.enter_async_context(lookout(running, home / "prometheus"))
+        await desk.client.get_schedule_handle(RECONCILE_SCHEDULE_ID).pause()
+        await look.is_quiet(*(rule["alert"] for rule in rules() if rule["alert"] != OLD))
+        yield Watched(desk, look, collected)
 
 
 async def reconcile(desk: Desk) -> None:

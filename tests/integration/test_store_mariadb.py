@@ -35,6 +35,7 @@ from tests.contracts.review import *  # noqa: F403
 from tests.contracts.sessions import *  # noqa: F403
 from tests.contracts.statements import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
+from tests.contracts.webhooks import *  # noqa: F403
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_story__what_another_version_wrote__is_told_as_it_is() -> None:
         TimelineEntry(at=NOW, what="never.heard_of", actor="eve", data={"detail": "<b>x</b>"}),
         TimelineEntry(at=NOW, what="claimed", data={}),
     ]
-    order = OrderDetail.model_validate(EXAMPLE | {"timeline": entries})
+    order = OrderDetail.model_validate(dict(EXAMPLE) | {"timeline": entries})
     first, second = told(order, 6)
     assert (first.title, first.facts) == ("Placement: claimed", [("new", "shape")])
     assert (second.title, second.detail) == ("Never: heard of", "<b>x</b>")

@@ -1,5 +1,7 @@
 """Templates with everything on them that there can be: a name nobody gave is an error."""
 
+import re
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,6 +106,11 @@ def test_control__every_kind_of_hold_and_a_drain__is_shown_as_text(pages: Pages)
     assert "Drained: nothing is under way" in control(
         pages, request_of(Role.OPERATOR), drain=drained(empty=True)
     )
+
+
+def test_control__its_ids__are_of_one_element_each(pages: Pages) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', control(pages, request_of(Role.ADMIN, named=False)))
+    assert {name for name, times in Counter(ids).items() if times > 1} == set()
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.APPROVER])

@@ -77,6 +77,22 @@ async def test_step__fails_many_times__is_repeated_until_it_does_not(desk: Desk,
     assert world.attempts == [1]
 
 
+async def test_item__lost_by_the_store__is_written_anew_for_the_same_fill(any_desk: Desk) -> None:
+    world = await any_desk.world()
+    world.settles_at_once = False
+    handle = await any_desk.start(world)
+    await completed(handle, 3)
+    world.item = None
+    world.claims = (ClaimView(attempt=1, state=ClaimState.PLACED, remark="a"),)
+    world.resolves = [world.found(filled(world.order(1)))]
+    world.settles_at_once = True
+    await world.signal("settled")
+    outcome = await handle.result()
+    assert outcome.status is VaultStatus.SETTLED
+    assert world.item_kinds == SETTLED * 2
+    assert world.attempts == [1]
+
+
 async def test_item__not_provable_yet__is_asked_for_again_ever_more_slowly(
     any_desk: Desk,
 ) -> None:

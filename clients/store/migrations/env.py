@@ -7,7 +7,8 @@ import models.access
 import models.changes
 import models.once
 import models.order
-import models.records  # noqa: F401 - these register their tables
+import models.records
+import models.webhooks  # noqa: F401 - these register their tables
 
 connection = context.config.attributes["connection"]
 context.configure(

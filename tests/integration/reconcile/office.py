@@ -65,6 +65,10 @@ class HeardGateway(WorkflowGateway):
         self.holds: list[HoldCommand] = []
         self.lifted: list[HoldCommand] = []
         self.wakes = 0
+        self.state: ControlState | None = None
+
+    async def control_state(self) -> ControlState | None:
+        return self.state
 
     async def set_hold(self, hold: HoldCommand) -> bool:
         self.holds.append(hold)
