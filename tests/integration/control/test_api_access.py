@@ -25,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
 PARAMS: dict[str, dict[str, str]] = {
     # A stream has no end; this one has no beginning.
     "GET /events": {"kinds": "none"},
+    "GET /dashboard/events": {"order": "x" * 161},
 }
 
 
