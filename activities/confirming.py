@@ -52,6 +52,10 @@ class Confirming:
         there = held is not None and held.request_id == terms.request_id
         return standing_until_final(terms.created_block, final.number, there=there)
 
+    async def blocks(self, terms: VaultRequest, head: BlockRef) -> int | None:
+        """Blocks on top that it needs for what it is worth; None: until it is final."""
+        return await self._blocks(terms, head)
+
     async def _blocks(self, terms: VaultRequest, head: BlockRef) -> int | None:
         if not self._policy.by_amount:
             return self._policy.needed(None, 0)

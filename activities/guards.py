@@ -149,6 +149,18 @@ class Guards:
         stop = await self._closed(terms, asset)
         return stop or await self._market_guards(terms, asset, head, asked)
 
+    async def preview(self, terms: VaultRequest) -> Ready | Wait:
+        """Whether a request with these terms would be sent now; it need not be in the vault.
+
+        Raises:
+            SourceUnavailable: a source could not be asked.
+        """
+        asked, head = utc_now(), await self._vault.head()
+        asset = self._assets.of_token(terms.asset)
+        return await self._closed(terms, asset) or await self._market_guards(
+            terms, asset, head, asked
+        )
+
     async def again(self, message: PlaceOrderInput) -> Wait | None:
         """The request's own guards once more, for whoever had to wait since `check`.
 

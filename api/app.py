@@ -12,11 +12,16 @@ from api import (
     control,
     draining,
     events,
+    follow,
     health,
     metrics,
     openapi,
+    operating,
     orders,
+    quoting,
     reserves,
+    statements,
+    stats,
     webhooks,
 )
 from api.auth import KeyRing
@@ -77,6 +82,12 @@ def create_app(
     app.include_router(orders.routes(store))
     desk = approvals.ApprovalDesk(temporal_client, store)
     app.include_router(approvals.routes(desk))
+    app.include_router(operating.routes(operating.OrderDesk(temporal_client, store)))
+    quotes = quoting.QuoteDesk(temporal_client, settings.chain.asset_book)
+    app.include_router(quoting.routes(quotes, switch, flags))
+    app.include_router(stats.routes(store))
+    app.include_router(statements.routes(store, settings.limits.usdt_decimals))
+    app.include_router(follow.routes(store, enabled=settings.api.follow))
     app.include_router(api_keys.routes(store))
     app.include_router(webhooks.routes(store, webhooks.post_of(settings.webhook)))
     app.include_router(reserves.routes(store))

@@ -31,6 +31,26 @@ if TYPE_CHECKING:
     from clients.store import Store
 
 _ANSWER = timedelta(seconds=8)
+_CASE: dict[str, Any] = {
+    "chain_id": 1,
+    "vault": "0x9fe46736679d2d9a65f0992f2272de9f3c7fa6e0",
+    "n": 17,
+    "request_id": "0x" + "5f" * 32,
+    "kind": "REFUND",
+    "code": "RETURN_LIMIT",
+    "taken": 0,
+    "out": 0,
+    "fee": 0,
+    "fill_hash": "",
+    "reason_code": 1,
+    "epoch": 1,
+    "threshold": 2,
+    "approvers": ["0x70997970C51812dc3A010C7d01b50e0d17dc79C8"],
+    "deadline": 1767711600,
+    "digest": "0x" + "3c" * 32,
+    "signed": [],
+}
+_VIEW: dict[str, Any] = {"case": _CASE, "missing": 2, "typed_data": {"primaryType": "Refund"}}
 _KEY = Annotated[str, Path(description="internal id, request id or workflow id")]
 
 
@@ -121,12 +141,12 @@ def routes(desk: ApprovalDesk) -> APIRouter:
         HTTPStatus.SERVICE_UNAVAILABLE,
     )
 
-    @router.get("/orders/{key}/approval", responses=errors)
+    @router.get("/orders/{key}/approval", responses=errors | _shown(_VIEW))
     async def approval(key: _KEY) -> ApprovalView:
         """What the vault refuses to a settler alone: the typed data that approvers sign."""
         return await desk.case(key)
 
-    @router.post("/orders/{key}/approvals", responses=errors)
+    @router.post("/orders/{key}/approvals", responses=errors | _shown(_CASE))
     async def approve(caller: Asking, key: _KEY, given: ApprovalGiven) -> ApprovalCase:
         """Hand in one approver's signature. Enough of them send the item, with them, by itself.
 
@@ -136,6 +156,10 @@ def routes(desk: ApprovalDesk) -> APIRouter:
         return await desk.approve(key, named)
 
     return router
+
+
+def _shown(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}}}}
 
 
 def _update_id(given: ApprovalGiven) -> str:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
@@ -63,11 +63,16 @@ async def examine(checks: Mapping[str, Check], blot: Redaction) -> Readiness:
     return Readiness(ready=all(result.ok for result in results), checks=named)
 
 
+_ALIVE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": {"ok": True}}}}
+}
+
+
 def routes(checks: Mapping[str, Check], blot: Redaction) -> APIRouter:
     """The health routes."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz")
+    @router.get("/healthz", responses=_ALIVE)
     async def healthz() -> dict[str, bool]:
         """This process answers."""
         return {"ok": True}

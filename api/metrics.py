@@ -3,9 +3,10 @@
 import time
 from datetime import UTC, datetime
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.base import RequestResponseEndpoint
 from temporalio.client import Client
@@ -134,11 +135,16 @@ def _age(moment: str) -> float:
     return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"example": "bronco_trading_paused 0.0\n"}}}
+}
+
+
 def routes(gauges: TradingGauges) -> APIRouter:
     """The metrics route."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse, responses=_TEXT)
     async def read() -> Response:
         """Metrics in Prometheus's text format."""
         await gauges.refresh()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _CONTROL = ("/control/", f"{PREFIX}/control/")
 _FILES = f"{PREFIX}/static/"
+_COSTLY = frozenset({"/quote"})
+"""What asks chain and broker anew: counted with the acts."""
 _UNCOUNTED = frozenset({"/healthz", "/metrics"})
 """What probes ask, all from one address; none of it reaches the database."""
 _SUBNET_BITS = 64
@@ -68,6 +70,8 @@ class Gauge:
 def _bucket(scope: Scope) -> Bucket:
     if scope["path"].startswith(_CONTROL):
         return Bucket.CONTROL
+    if scope["path"] in _COSTLY:
+        return Bucket.WRITING
     return Bucket.READING if scope["method"] in ("GET", "HEAD") else Bucket.WRITING
 
 

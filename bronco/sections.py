@@ -152,6 +152,9 @@ class ApiSettings(Section):
     read_needs_key: bool = Field(
         True, description="whether /orders needs a key too: it shows who traded what"
     )
+    follow: bool = Field(
+        False, description="whether /follow shows a request, without a key, to who knows its id"
+    )
     reads_per_minute: PositiveInt = Field(1200, description="requests that read, of one key")
     writes_per_minute: PositiveInt = Field(240, description="requests that act, of one key")
     control_per_minute: PositiveInt = Field(

@@ -7,11 +7,19 @@ from typing import Any, TypeVar
 
 from clients.contract_signers import vouches
 from clients.endpoints import Endpoint, Report
+from clients.lifetimes import lifetimes
 from clients.quorum import Quorum
 from clients.rpc import Call, Rpc
 from clients.survey import Survey
 from clients.vault import VaultClient
-from models.chain import Approvers, AssetTerms, RequestState, SettlerState, VaultBooks
+from models.chain import (
+    Approvers,
+    AssetTerms,
+    Lifetimes,
+    RequestState,
+    SettlerState,
+    VaultBooks,
+)
 from models.errors import SourceUnavailable
 from models.requests import BlockRef, VaultRequest
 from models.watch import EndpointState
@@ -141,6 +149,10 @@ class AgreeingVault:
         """USDT units per share that settlements are measured against."""
         doing = f"the price of {token}"
         return await self._agreed(doing, lambda vault: vault.reference_price(token, at))
+
+    async def lifetimes(self, at: BlockRef) -> Lifetimes:
+        """How long a request may live, and its owner waits until he may reclaim."""
+        return await self._agreed("lifetimes", lambda vault: lifetimes(vault, at))
 
     async def usdt(self, at: BlockRef) -> tuple[str, int]:
         """Address and decimals of the money token."""

@@ -98,8 +98,8 @@ class ApprovalGiven(Frozen):
     only needed for a contract, a plain signature tells its own. who: handed it in.
     """
 
-    signature: str = Field(pattern=_SIGNATURE)
-    who: str = Field("", max_length=64)
+    signature: str = Field(pattern=_SIGNATURE, examples=["0x" + "11" * 65])
+    who: str = Field("", max_length=64, examples=["ada"])
     signer: str = Field("", pattern=_ADDRESS)
 
     @model_validator(mode="after")

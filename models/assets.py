@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.errors import FinalError
+from models.errors import FinalError, InvalidInput
 
 
 class UnknownAsset(FinalError):
@@ -38,6 +38,17 @@ class AssetBook(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     assets: tuple[Asset, ...]
+
+    def of_symbol(self, symbol: str) -> Asset:
+        """The asset of a symbol.
+
+        Raises:
+            InvalidInput: it is not configured.
+        """
+        known = {asset.symbol: asset for asset in self.assets}
+        if symbol not in known:
+            raise InvalidInput("symbol", symbol, f"use one of {', '.join(sorted(known))}")
+        return known[symbol]
 
     def of_token(self, token: str) -> Asset:
         """The asset of a share token.

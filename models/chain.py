@@ -149,6 +149,14 @@ class Approvers(ChainModel):
     signers: tuple[str, ...] = ()
 
 
+class Lifetimes(ChainModel):
+    """Seconds: from deadline to reclaim; least and most that a request may live."""
+
+    grace: int
+    shortest: int
+    longest: int
+
+
 class SettlerState(ChainModel):
     """Whether the settler could settle: its role, gas money (wei), and what it has in flight."""
 

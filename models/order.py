@@ -123,6 +123,9 @@ class Order(SQLModel, table=True):
         Index("ix_orders_stage", "stage", "internal_id"),
         Index("ix_orders_user", "user_addr", "internal_id"),
         Index("ix_orders_symbol", "symbol", "internal_id"),
+        Index("ix_orders_status_id", "status", "internal_id"),
+        Index("ix_orders_side", "order_type", "internal_id"),
+        Index("ix_orders_counts", "status", "stage"),
         TABLE_OPTIONS,
     )
 

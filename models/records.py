@@ -90,7 +90,11 @@ class BrokerOrderRow(SQLModel, table=True):
     """
 
     __tablename__ = "broker_orders"
-    __table_args__ = (Index("ix_broker_orders_status", "status"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index("ix_broker_orders_status", "status"),
+        Index("ix_broker_orders_filled_at", "filled_at"),
+        TABLE_OPTIONS,
+    )
 
     order_id: str = Field(max_length=64, primary_key=True)
     remark: str = Field(default="", max_length=64, index=True)
@@ -159,6 +163,7 @@ class SettlementItem(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("chain_id", "vault", "request_id", name="uq_items_request"),
         Index("ix_items_state", "chain_id", "vault", "state", "id"),
+        Index("ix_items_updated_at", "updated_at"),
         TABLE_OPTIONS,
     )
 

@@ -42,6 +42,7 @@ from models.messages import (
     ResolveInput,
     ResolveResult,
 )
+from models.operating import NoteActInput
 from models.order import Reason, Stage
 from models.records import ItemKind, ItemState
 from models.requests import OrderRequest, VaultRequest, VaultStatus, order_workflow_id
@@ -221,6 +222,7 @@ class FakeOrders:
             self.close_order,
             self.look_for_approvals,
             self.keep_approval,
+            self.note_operator_act,
         ]
 
     @property
@@ -331,6 +333,10 @@ class FakeOrders:
     async def look_for_approvals(self, message: LookForApprovalsInput) -> ApprovalCase | None:
         world = await self._enter("look_for_approvals", message)
         return world.case
+
+    @activity.defn(name="note_operator_act")
+    async def note_operator_act(self, message: NoteActInput) -> None:
+        await self._enter("note_operator_act", message)
 
     @activity.defn(name="keep_approval")
     async def keep_approval(self, message: KeepApprovalInput) -> ApprovalCase | None:

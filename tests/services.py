@@ -13,7 +13,6 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from bronco.processes import require_program
 from bronco.services import (
     Anvil,
     Mariadb,
@@ -25,6 +24,7 @@ from bronco.services import (
     start_temporal,
 )
 from bronco.services.embedded_redis import EmbeddedRedis
+from tests.skipping import new_environment
 
 
 @pytest.fixture(scope="session")
@@ -85,10 +85,7 @@ async def temporal_client(temporal: TemporalServer) -> Client:
 @pytest_asyncio.fixture(scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """A Temporal server whose clock jumps over every wait."""
-    server = require_program("temporal-test-server", "run `make setup`")
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-    ) as environment:
+    async with await new_environment() as environment:
         yield environment
 
 

@@ -18,6 +18,7 @@ from activities.broker_watch import BrokerWatchActivities
 from activities.chain_watch import ChainWatchActivities
 from activities.control import ControlActivities
 from activities.flattening import FlattenActivities
+from activities.operating import OperatingActivities
 from activities.orders import OrderActivities
 from activities.placing import PlacingActivities
 from activities.recalling import RecallActivities
@@ -53,6 +54,7 @@ from workflows.chain_watch import ChainWatchWorkflow
 from workflows.control import TradingControlWorkflow
 from workflows.deposit import DepositWorkflow
 from workflows.house import HouseWorkflow
+from workflows.quoting import QuoteWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.redeem import RedeemWorkflow
 from workflows.settlement import SettlementWorkflow
@@ -67,6 +69,7 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     HouseWorkflow,
     AuditHeadWorkflow,
+    QuoteWorkflow,
 )
 # A worker that is gone is forgotten this soon; the server's default of 10 s is a long silence.
 _STICKY = timedelta(seconds=1)
@@ -149,6 +152,7 @@ def _orders(clients: Clients) -> Worker:
         [
             *_of(orders),
             *_of(approvals),
+            *_of(OperatingActivities(clients.store)),
             *_of(settlement),
             *_of(sweep),
             *_control(clients),
@@ -208,6 +212,7 @@ def _broker(clients: Clients, broker: BrokerClient) -> list[Worker]:
             [
                 *_of(resolving),
                 *_of(cancelling),
+                *_of(parts.quoting(clients, broker)),
                 *_of(parts.reconcile(clients, broker)),
                 *_of(parts.house(clients, broker)),
                 *_of(FlattenActivities(clients.store, clients.gateway)),

@@ -16,6 +16,7 @@ from activities.guards import GuardLimits, Guards
 from activities.house import HouseActivities
 from activities.house_guards import HouseGuards
 from activities.peg import Peg, PegFeed
+from activities.quoting import QuoteSources, QuotingActivities
 from activities.reconcile import ReconcileActivities
 from activities.reconcile_view import ReconcileReader
 from activities.reserves import Reserving
@@ -125,6 +126,27 @@ def guards(clients: Clients, broker: BrokerClient) -> Guards:
         confirming(clients),
         clients.splits,
         calendar=_calendar(clients),
+    )
+
+
+def quoting(clients: Clients, broker: BrokerClient) -> QuotingActivities:
+    """Prices before anybody deposits, by guards of their own: what they remember is not shared."""
+    orders = clients.settings.orders
+    sources = QuoteSources(
+        clients.vault,
+        clients.oracle,
+        broker,
+        clients.splits,
+        _calendar(clients),
+        guards(clients, broker),
+        confirming(clients),
+        finality(clients),
+    )
+    return QuotingActivities(
+        sources,
+        clients.settings.chain.asset_book,
+        band_bps=orders.reference_band_bps,
+        deadline_margin=orders.deadline_margin_seconds,
     )
 
 

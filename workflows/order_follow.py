@@ -71,7 +71,7 @@ class OrderFollow:
         if self._status in ENDED:
             return Reason.RECLAIMED
         if self._state.cancel_wanted:
-            return Reason.USER_CANCELLED
+            return self._state.cancelled_by[0]
         if self._outdated:
             return Reason.SPLIT
         if self._state.expired():

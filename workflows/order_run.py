@@ -7,10 +7,12 @@ from temporalio import workflow
 from models.approvals import ApprovalCase, ApprovalGiven
 from models.decision import Decision
 from models.messages import AdmitResult, CloseResult, OrderOutcome
+from models.operating import OperatorAct, OperatorAnswer
 from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import OrderRequest, VaultStatus
 from workflows.order_finish import OrderFinish
+from workflows.order_operating import OrderOperating
 from workflows.order_state import OrderState
 from workflows.order_steps import ENDED, OrderSteps
 from workflows.order_trade import OrderTrade
@@ -27,6 +29,7 @@ class OrderRun:
         self.state = OrderState(request)
         self.steps = OrderSteps(self.state)
         self.finish = OrderFinish(self.steps)
+        self.operating = OrderOperating(self.state)
         self._refusals = 1
 
     @workflow.signal(description="Look again: a hold was lifted or something changed.")
@@ -69,6 +72,16 @@ class OrderRun:
         """The case that waits for approvals."""
         return self.finish.approval.case
 
+    @workflow.update(description="An operator's retry, refund or cancel; answers what happens now.")
+    async def operate(self, act: OperatorAct) -> OperatorAnswer:
+        """Note it, then do it."""
+        return await self.operating.take(act)
+
+    @operate.validator
+    def _check_act(self, act: OperatorAct) -> None:
+        """Refuse at once what the order's state does not allow."""
+        self.operating.check(act)
+
     async def carry(self) -> OrderOutcome:
         """Carry one request from its first look to its end."""
         while True:
@@ -109,10 +122,12 @@ class OrderRun:
         Not closed: a refund was refused because an attempt may still fill, so begin again with it.
         """
         while decision.kind is not None:
+            self.state.decided = decision.kind
             refused = await self.steps.enqueue(decision.kind, decision.reason, decision.detail)
             if not refused:
                 return await self.finish.settled(decision.reason, decision.detail)
             self.state.show(Stage.SETTLING, refused)
+            self.state.decided = None
             self.steps.renew()
             await self.steps.pause(min(2.0**self._refusals, _SLOWEST_REFUSAL_SECONDS))
             self._refusals += 1

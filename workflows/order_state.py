@@ -8,7 +8,9 @@ from temporalio.common import SearchAttributeKey
 
 from models.broker import BrokerOrder, BrokerStatus
 from models.messages import OrderPolicy
-from models.order import Stage
+from models.operating import OperatorAct
+from models.order import Reason, Stage
+from models.records import ItemKind
 from models.requests import OrderRequest
 
 STAGE_ATTRIBUTE = "Stage"
@@ -31,6 +33,8 @@ class OrderState:
     recalled: a pause wants back what works at the broker now; the request itself stays.
     woken: somebody asked us to look again. heard: a push brought something about a broker order.
     approvable: the item was there already, refused for something that approvals go past.
+    sending: an attempt is on its way to the broker. resolving: it is not known what became of one.
+    decided: what is to happen in the vault. operator: who ended it, where it was an operator.
     """
 
     def __init__(self, request: OrderRequest) -> None:
@@ -49,6 +53,10 @@ class OrderState:
         self.heard = False
         self.settled = False
         self.approvable = False
+        self.sending = False
+        self.resolving = False
+        self.decided: ItemKind | None = None
+        self.operator: OperatorAct | None = None
         self._version = 0
         self._attribute: Stage | None = None
 
@@ -69,6 +77,13 @@ class OrderState:
         """The user (or an operator) wants out."""
         self.cancel_wanted = True
         self.woken = True
+
+    @property
+    def cancelled_by(self) -> tuple[Reason, str]:
+        """Why it is refunded when it is cancelled before it was sent, and in words."""
+        if self.operator is not None:
+            return Reason.OPERATOR, self.operator.words
+        return Reason.USER_CANCELLED, "cancelled before it was sent"
 
     def recall(self) -> None:
         """The desk wants back what is at the broker, or on its way there."""

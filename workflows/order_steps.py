@@ -24,6 +24,7 @@ from models.messages import (
     ReadRequestResult,
     RecordStageInput,
 )
+from models.operating import OperatorAct
 from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import VaultStatus
@@ -37,6 +38,8 @@ _SLOWEST_CONFIRMATION_SECONDS = 30.0
 _OWED_GROWTH = 1.5
 _CANCEL = "Cancel"
 """Memo that carries a cancel which only a signal told us from one run to the next."""
+_OPERATOR = "Operator"
+"""Memo beside it: who cancelled it, where it was an operator."""
 _RECALL = "Recall"
 """The same for what a pause calls back."""
 
@@ -62,6 +65,8 @@ class OrderSteps:
         state.begin_versions(admitted.version)
         if workflow.memo_value(_CANCEL, default=False):
             state.cancel()
+            by = workflow.memo_value(_OPERATOR, default=None)
+            state.operator = OperatorAct.model_validate(by) if by else state.operator
         if workflow.memo_value(_RECALL, default=False):
             state.recall()
         if admitted.terms is not None:
@@ -187,10 +192,17 @@ class OrderSteps:
         long = 0 < most <= info.get_current_history_length()
         due = long or info.is_continue_as_new_suggested()
         if due and workflow.all_handlers_finished():
-            told = {_CANCEL: self.state.cancel_wanted, _RECALL: self.state.recalled}
-            # None keeps the memo of this run, and with it a recall that is over by now.
-            said = any(told.values()) or workflow.memo_value(_RECALL, default=False)
-            workflow.continue_as_new(self.state.request, memo=told if said else None)
+            workflow.continue_as_new(self.state.request, memo=self._memo())
+
+    def _memo(self) -> dict[str, object] | None:
+        state = self.state
+        told: dict[str, object] = {_CANCEL: state.cancel_wanted, _RECALL: state.recalled}
+        # None keeps the memo of this run, and with it a recall that is over by now.
+        if not any(told.values()) and not workflow.memo_value(_RECALL, default=False):
+            return None
+        if state.cancel_wanted and state.operator is not None:
+            told[_OPERATOR] = state.operator.model_dump(mode="json")
+        return told
 
     async def shielded(self, start: Callable[[], Awaitable[T]]) -> T:
         """Await a step to its end even if the workflow is cancelled meanwhile.

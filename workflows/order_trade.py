@@ -34,6 +34,7 @@ _FIRST_LOOK_SECONDS = 2.0
 # https://docs.temporal.io/develop/task-queue-priority-fairness: longer keys are refused.
 _FAIRNESS_BYTES = 64
 _MAY_BE_THERE = frozenset({ClaimState.CLAIMED, ClaimState.PLACED})
+_CERTAIN = frozenset({Resolution.NEVER_SENT, Resolution.REJECTED, Resolution.ABSENT})
 _CUT_SHORT = "an earlier run of this order ended before it was known what became of it"
 _CAUSE_BYTES = 120
 _BACK_TO_THE_GATE = frozenset({Reason.NONE, Reason.ORPHANED, Reason.SPLIT, Reason.PAUSED})
@@ -115,7 +116,8 @@ class OrderTrade:
         state = self.state
         state.recalled = False  # Nothing is at the broker: only a recall from now on counts.
         if state.cancel_wanted:
-            return Decision(ItemKind.REFUND, Reason.USER_CANCELLED, "cancelled before it was sent")
+            why, words = state.cancelled_by
+            return Decision(ItemKind.REFUND, why, words)
         if state.expired():
             return Decision(ItemKind.REFUND, Reason.DEADLINE, "the deadline came before a fill")
         if state.tries >= state.policy.tries:
@@ -139,16 +141,20 @@ class OrderTrade:
             version=state.next_version(),
             retry_count=state.tries,
         )
-        return await self.steps.shielded(
-            lambda: workflow.execute_activity_method(
-                PlacingActivities.place_order,
-                message,
-                task_queue=QUEUE_PLACE,
-                summary=f"attempt {message.attempt}",
-                priority=_turn(state.request),
-                **once(state.policy.place_timeout),
+        state.sending = True
+        try:
+            return await self.steps.shielded(
+                lambda: workflow.execute_activity_method(
+                    PlacingActivities.place_order,
+                    message,
+                    task_queue=QUEUE_PLACE,
+                    summary=f"attempt {message.attempt}",
+                    priority=_turn(state.request),
+                    **once(state.policy.place_timeout),
+                )
             )
-        )
+        finally:
+            state.sending = False
 
     async def _place_failed(self, error: ActivityError) -> Decision | None:
         """The step itself broke (worker died, time out, a bug): unknown until it is resolved."""
@@ -195,20 +201,24 @@ class OrderTrade:
 
     async def _resolve(self, cause: str) -> Decision | None:
         """Ask until it is certain what became of the attempt; nothing is sent before that."""
-        pause = 0.0
+        resolved = await self._until_known(cause)
+        match resolved.resolution:
+            case Resolution.FOUND if resolved.order is not None:
+                return await self._follow(resolved.order)
+            case Resolution.REJECTED:
+                return await self._rejected(resolved.detail)
+        self.state.attempt += 1
+        if resolved.resolution is Resolution.NEVER_SENT:
+            return AGAIN
+        return Decision(ItemKind.REFUND, Reason.PROVEN_ABSENT, resolved.detail)
+
+    async def _until_known(self, cause: str) -> ResolveResult:
+        pause, self.state.resolving = 0.0, True
         while True:
             resolved = await self._ask_what_became(cause)
-            match resolved.resolution:
-                case Resolution.FOUND if resolved.order is not None:
-                    return await self._follow(resolved.order)
-                case Resolution.NEVER_SENT:
-                    self.state.attempt += 1
-                    return AGAIN
-                case Resolution.REJECTED:
-                    return await self._rejected(resolved.detail)
-                case Resolution.ABSENT:
-                    self.state.attempt += 1
-                    return Decision(ItemKind.REFUND, Reason.PROVEN_ABSENT, resolved.detail)
+            if _known(resolved):
+                self.state.resolving = False
+                return resolved
             if pause == 0.0:
                 await self.steps.record(Stage.UNKNOWN, resolved.detail)
             self.steps.renew()
@@ -263,6 +273,13 @@ class OrderTrade:
             pause = min(pause, max(SLOWEST_RETRY_SECONDS, state.policy.try_pause))
             await self.steps.pause(min(pause, state.until_expiry()))
         return AGAIN
+
+
+def _known(resolved: ResolveResult) -> bool:
+    """Whether it is certain what became of the attempt."""
+    if resolved.resolution is Resolution.FOUND:
+        return resolved.order is not None
+    return resolved.resolution in _CERTAIN
 
 
 def _turn(request: OrderRequest) -> Priority:

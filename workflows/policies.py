@@ -9,6 +9,7 @@ from temporalio.common import RetryPolicy
 class Options(TypedDict, total=False):
     """What `workflow.execute_activity` is told beside the activity and its input."""
 
+    schedule_to_close_timeout: timedelta
     schedule_to_start_timeout: timedelta
     start_to_close_timeout: timedelta
     heartbeat_timeout: timedelta
@@ -101,6 +102,12 @@ SEND = Options(
     retry_policy=_FOREVER,
 )
 """Sending and watching one transaction: the same bytes again, until the nonce is used. Sweeping."""
+
+QUOTE = Options(
+    schedule_to_close_timeout=timedelta(seconds=6),
+    retry_policy=RetryPolicy(maximum_attempts=1),
+)
+"""Somebody waits for a price: it comes at once, or it is said why not."""
 
 WEIGH = Options(
     start_to_close_timeout=timedelta(seconds=60),

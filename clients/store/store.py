@@ -22,6 +22,8 @@ from clients.store.receipts import Receipts
 from clients.store.reserves import ReserveBook
 from clients.store.review import Review
 from clients.store.sessions import Sessions
+from clients.store.statements import Statements
+from clients.store.stats import Stats
 from clients.store.webhooks import Webhooks
 
 
@@ -55,6 +57,8 @@ class Store:
         self.review = Review(self._database)
         self.levels = LevelReader(self._database)
         self.api_keys = ApiKeys(self._database)
+        self.day_statements = Statements(self._database)
+        self.stats = Stats(self._database)
         self.sessions = Sessions(self._database)
         self.prices = Prices(self._database)
         self.request_keys = RequestKeys(self._database)

@@ -14,9 +14,10 @@ from temporalio.client import WorkflowHandle
 
 from tests.replay.scenarios import SCENARIOS
 from tests.replay.settling import SETTLER_SCENARIOS
+from tests.skipping import new_environment
 from tests.workflow.desk import first_run, open_desk
 from tests.workflow.house_fakes import flattened
-from tests.workflow.test_settlement import new_environment, settling
+from tests.workflow.test_settlement import settling
 
 Handle = WorkflowHandle[Any, Any]
 HISTORIES = Path(__file__).parent / "histories"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from temporalio.client import WorkflowUpdateFailedError
 
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
+from models.operating import OperatorAct, Verb
 from models.order import Reason
 from models.records import ClaimState
 from models.requests import Side, VaultStatus
@@ -204,6 +205,30 @@ async def approved(desk: Desk) -> Handle:
     return await _ended(handle)
 
 
+async def operator_refunded(desk: Desk) -> Handle:
+    """Held, told to look again, then given back by an operator."""
+    world = await _world(desk, 16)
+    world.places = [HELD] * 20
+    handle = await desk.start(world)
+    for done, verb in ((4, Verb.RETRY), (6, Verb.REFUND)):
+        await completed(handle, done)
+        await handle.execute_update("operate", OperatorAct(verb=verb, who="ada", reason="asked"))
+    return await _ended(handle)
+
+
+async def operator_cancelled(desk: Desk) -> Handle:
+    """A refund is refused while it works; a cancel is not, and a part was filled."""
+    world = await _world(desk, 17)
+    world.place_default = world.works
+    _cancels(world, shares=1)
+    handle = await desk.start(world)
+    await completed(handle, 2)
+    with contextlib.suppress(WorkflowUpdateFailedError):
+        await handle.execute_update("operate", OperatorAct(verb=Verb.REFUND, who="ada", reason="x"))
+    await handle.execute_update("operate", OperatorAct(verb=Verb.CANCEL, who="ada", reason="y"))
+    return await _ended(handle)
+
+
 SCENARIOS: tuple[Scenario, ...] = (
     deposit,
     redeem,
@@ -221,4 +246,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     owed,
     approved,
     split,
+    operator_refunded,
+    operator_cancelled,
 )

@@ -18,12 +18,14 @@ from tests.contracts.items import *  # noqa: F403
 from tests.contracts.levels import *  # noqa: F403
 from tests.contracts.once import *  # noqa: F403
 from tests.contracts.orders import *  # noqa: F403
+from tests.contracts.pages import *  # noqa: F403
 from tests.contracts.placements import *  # noqa: F403
 from tests.contracts.prices import *  # noqa: F403
 from tests.contracts.records import *  # noqa: F403
 from tests.contracts.reserves import *  # noqa: F403
 from tests.contracts.review import *  # noqa: F403
 from tests.contracts.sessions import *  # noqa: F403
+from tests.contracts.statements import *  # noqa: F403
 from tests.contracts.transactions import *  # noqa: F403
 from tests.contracts.webhooks import *  # noqa: F403
 

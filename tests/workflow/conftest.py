@@ -4,20 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from bronco.processes import require_program
+from tests.skipping import new_environment
 from tests.workflow.desk import QUEUE_UNCACHED, Desk, open_desk
 
 
 @pytest_asyncio.fixture(scope="session")
 async def order_env() -> AsyncIterator[WorkflowEnvironment]:
     """A server of their own: no clock jumps where another test left an activity running."""
-    server = require_program("temporal-test-server", "run `make setup`")
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-    ) as environment:
+    async with await new_environment() as environment:
         yield environment
 
 

@@ -4,23 +4,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from bronco.processes import require_program
 from models.house import HouseOutcome, HouseVerb
 from models.messages import PlaceOutcome
 from models.requests import Side
+from tests.skipping import new_environment
 from tests.workflow.house_fakes import FakeHouse, at_work, begun, broken
 
 
 @pytest_asyncio.fixture(scope="module")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
     """A server of its own: no time is skipped while another test's activity runs."""
-    server = require_program("temporal-test-server", "run `make setup`")
-    async with await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-    ) as environment:
+    async with await new_environment() as environment:
         yield environment
 
 

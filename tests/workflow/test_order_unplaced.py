@@ -7,8 +7,8 @@ import pytest_asyncio
 from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import VaultStatus
+from tests.skipping import new_environment
 from tests.workflow.desk import Desk, open_desk
-from tests.workflow.test_settlement import new_environment
 
 
 @pytest_asyncio.fixture

@@ -6,11 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 
 from activities.session import OpenLimits, session_stop
-from bronco.processes import require_program
 from clients.calendar import load
 from models.messages import PlaceOrderInput, PlaceOrderResult, PlaceOutcome
 from models.order import Reason, Stage
@@ -19,6 +16,7 @@ from models.requests import VaultStatus
 from models.sessions import Sessions
 from tests.builders import not_placed
 from tests.fakes import World
+from tests.skipping import new_environment
 from tests.workflow.desk import DAY, Desk, events, moments, open_desk
 
 LIMITS = OpenLimits(margin=120, spread=20)
@@ -29,11 +27,8 @@ _TOO_OFTEN = 20
 @pytest_asyncio.fixture(scope="module")
 async def own_desk() -> AsyncIterator[Desk]:
     """A server of their own: days pass here, and what another test left running wakes in each."""
-    server = require_program("temporal-test-server", "run `make setup`")
     async with (
-        await WorkflowEnvironment.start_time_skipping(
-            data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-        ) as environment,
+        await new_environment() as environment,
         open_desk(environment) as made,
     ):
         yield made

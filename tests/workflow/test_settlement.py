@@ -1,21 +1,20 @@
 """What SettlementWorkflow does in which order; the chain behind it is in tests/integration."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from bronco.processes import require_program
 from models.batches import SendBatchInput, SendBatchResult, SettlementInput
 from models.chain import BroadcastOutcome
+from tests.skipping import new_environment
 from tests.waiting import eventually
 from tests.workflow.settlement_fakes import FEE, FakeSettler, mined, not_mined
 from workers.runner import sandbox
@@ -44,13 +43,6 @@ class Bench:
 
     async def pass_time(self, seconds: float) -> None:
         await self.env.sleep(timedelta(seconds=seconds))
-
-
-def new_environment() -> Awaitable[WorkflowEnvironment]:
-    server = require_program("temporal-test-server", "run `make setup`")
-    return WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(server)
-    )
 
 
 @pytest_asyncio.fixture(scope="module")

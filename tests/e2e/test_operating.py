@@ -1,0 +1,76 @@
+"""Operators' verbs over the API and the command: money from the chain, orders from the broker."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from models.order import OrderStatus, Reason, Stage
+from tests.e2e.desk import TWO_SHARES, Desk
+from tests.waiting import eventually
+
+WHY = {"reason": "the user asked by phone", "who": "ada"}
+
+
+@pytest.fixture
+async def http(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
+    stack = desk.stack
+    async with httpx.AsyncClient(
+        base_url=stack.api_url, headers={"X-API-Key": stack.api_key}, timeout=30
+    ) as client:
+        yield client
+
+
+async def acts(desk: Desk, request_id: str) -> list[tuple[str, str, Any]]:
+    entries = await desk.store.audit.of_request(request_id)
+    told = [each for each in entries if each.action.startswith("order.operator_")]
+    return [(each.action, each.actor, json.loads(each.data)["reason"]) for each in told]
+
+
+async def test_refund__held_order__gives_all_back_once_and_is_told(
+    desk: Desk, http: httpx.AsyncClient
+) -> None:
+    await desk.play.pause("an operator refunds what is held")
+    before, sent = await desk.alice.balance(desk.alice.usdt), await desk.placed()
+    made = await desk.deposit(TWO_SHARES)
+    await desk.at(made, Stage.HELD)
+    path, once = f"/orders/{made.request_id}/refund", {"Idempotency-Key": made.request_id}
+    first = await http.post(path, json=WHY, headers=once)
+    again = await http.post(path, json=WHY, headers=once)
+    assert (first.status_code, again.content) == (200, first.content)
+
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert (row.stage, row.reason) == (Stage.REFUNDED, Reason.OPERATOR)
+    assert await desk.alice.balance(desk.alice.usdt) == before
+    assert await desk.placed() == sent
+    assert await acts(desk, made.request_id) == [
+        ("order.operator_refund", "ada", "the user asked by phone")
+    ]
+    late = await http.post(path, json=WHY)
+    assert (late.status_code, late.json()["detail"].endswith("it has ended: REFUNDED")) == (
+        409,
+        True,
+    )
+
+
+async def test_cancel__working_order__refund_is_refused_then_the_rest_goes_back(
+    desk: Desk, http: httpx.AsyncClient
+) -> None:
+    before = await desk.alice.balance(desk.alice.usdt)
+    await desk.control.fault("hold_fills", on=True)
+    made = await desk.deposit(TWO_SHARES)
+    await desk.at(made, Stage.PLACED)
+    path = f"/orders/{made.request_id}"
+
+    async def refused() -> bool:
+        return "works at the broker" in (await http.post(f"{path}/refund", json=WHY)).text
+
+    await eventually(refused)
+    assert (await http.post(f"{path}/cancel", json=WHY)).status_code == 200
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert row.reason is Reason.OPERATOR
+    assert await desk.alice.balance(desk.alice.usdt) == before
+    (order,) = await desk.orders_of(made)
+    assert order.filled == 0
