@@ -84,10 +84,15 @@ class Teller:
             )
         except BroncoError as error:
             # The lease ends, and it is sent once more under the same id.
-            _log.warning("delivery_not_noted", delivery=delivery.id, problem=str(error))
+            whose = {"delivery": delivery.id, "order_id": delivery.request_id}
+            _log.warning("delivery_not_noted", **whose, problem=str(error))
             return
         if state is not DeliveryState.DELIVERED:
-            where = {"endpoint_id": endpoint.endpoint_id, "delivery": delivery.id}
+            where = {
+                "endpoint_id": endpoint.endpoint_id,
+                "delivery": delivery.id,
+                "order_id": delivery.request_id,
+            }
             _log.info("delivery_failed", **where, state=state.value, problem=sent.error)
 
     async def _count(self, endpoints: list[Webhook]) -> None:

@@ -136,9 +136,11 @@ async def test_signer__with_little_of_its_hour_left__says_so(watched: Watched) -
     asked = settler(desk.stack.settings.signer)
     used = int((await asked.status()).used["batches"])
     await asked.close()
-    await restarted(signer, limits_hour_batches=str(used + 1))
-    await look.fires("SignerHourUsedUp")
-    await restarted(signer, limits_hour_batches="100000")
+    try:
+        await restarted(signer, limits_hour_batches=str(used))
+        await look.fires("SignerHourUsedUp")
+    finally:
+        await restarted(signer, limits_hour_batches="100000")
     await look.is_quiet("SignerHourUsedUp")
 
 

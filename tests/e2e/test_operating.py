@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from models.order import OrderStatus, Reason, Stage
-from tests.e2e.desk import TWO_SHARES, Desk
+from tests.e2e.desk import SYMBOL, TWO_SHARES, Desk
 from tests.waiting import eventually
 
 WHY = {"reason": "the user asked by phone", "who": "ada"}
@@ -74,3 +76,31 @@ async def test_cancel__working_order__refund_is_refused_then_the_rest_goes_back(
     assert await desk.alice.balance(desk.alice.usdt) == before
     (order,) = await desk.orders_of(made)
     assert order.filled == 0
+
+
+async def test_quote__then_the_deposit__comes_to_what_was_quoted_and_the_day_agrees(
+    desk: Desk, http: httpx.AsyncClient
+) -> None:
+    asked = {"side": "BUY", "symbol": SYMBOL, "amount": str(TWO_SHARES)}
+    quote = (await http.get("/quote", params=asked)).json()
+    assert quote["obstacles"] == []
+    made = await desk.deposit(TWO_SHARES)
+    row = await desk.end(made, OrderStatus.EXECUTED)
+    assert row.filled_quantity == quote["shares"] * 10**18 == int(quote["expected"]["received"])
+    assert int(quote["expected"]["spent"]) == row.spent <= int(quote["worst"]["spent"])
+    assert int(quote["expected"]["fee"]) == row.fee
+    assert row.reclaim_at - row.deadline == quote["reclaim_at"] - quote["deadline"]
+
+    today = datetime.now(ZoneInfo("America/New_York")).date().isoformat()
+
+    async def agreed() -> bool:
+        day = (await http.get(f"/statements/{today}")).json()
+        (line,) = [each for each in day["lines"] if each["request_id"] == made.request_id]
+        return bool(line["difference"] == "" and line["taken"] == str(row.spent))
+
+    await eventually(agreed)
+    stats = (await http.get("/stats")).json()
+    assert stats["by_status"]["EXECUTED"] >= 1
+    assert stats["days"][0]["orders"] >= 1
+    # /follow is off unless an operator switches it on.
+    assert (await http.get(f"/follow/{made.request_id}")).status_code == 404

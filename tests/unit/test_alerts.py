@@ -71,6 +71,7 @@ MAY_BE_ABSENT = frozenset(
         "bronco_audit_unsealed_entries",
         "bronco_chain_head_timestamp_seconds",
         "bronco_feed_heartbeat_seconds",
+        "bronco_webhook_oldest_pending_seconds",
         "bronco_reserve_usdt_units",
         "bronco_liability_usdt_units",
         "bronco_float_usdt_units",

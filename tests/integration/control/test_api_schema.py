@@ -176,15 +176,20 @@ async def test_openapi__every_operation__has_a_summary_a_text_and_examples(
 
 
 def _has_example(media: dict[str, Any], components: dict[str, Any]) -> bool:
+    """Whether it shows what it looks like, itself or in the parts it is made of."""
     if "example" in media or "examples" in media:
         return True
-    text = str(media.get("schema", {}))
-    named = [name for name in components if f"/schemas/{name}'" in text]
-    return bool(media.get("schema", {}).get("examples")) or any(
-        components[name].get("examples") or _fields_have(components[name]) for name in named
-    )
+    return _shows(media.get("schema", {}), components, frozenset())
 
 
-def _fields_have(schema: dict[str, Any]) -> bool:
-    """Whether some field of an object shows what it looks like."""
-    return any("examples" in field for field in schema.get("properties", {}).values())
+def _shows(schema: Any, components: dict[str, Any], seen: frozenset[str]) -> bool:
+    if isinstance(schema, list):
+        return any(_shows(each, components, seen) for each in schema)
+    if not isinstance(schema, dict):
+        return False
+    if schema.get("examples") or "example" in schema:
+        return True
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    if name and name not in seen and _shows(components[name], components, seen | {name}):
+        return True
+    return any(_shows(each, components, seen) for each in schema.values())
