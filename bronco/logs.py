@@ -30,7 +30,7 @@ _API_KEY = re.compile(r"\b(bronco_[0-9a-f]{12}_)[A-Za-z0-9_-]{43}")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _ASSIGNED = re.compile(
     r"\b((?:\w+[_-])?(?:password|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|mnemonic))"
-    r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)[^\s\"',;&)}\]\\]+",
+    r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)(?!bronco_[0-9a-f]{12}_\[)[^\s\"',;&)}\]\\]+",
     re.IGNORECASE,
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+")
