@@ -28,6 +28,27 @@ _MOST = 100
 _ADDRESS_DIGITS = 42
 
 
+class OrderPages:
+    """The page of one order."""
+
+    def __init__(self, pages: Pages, store: "Store") -> None:
+        self._pages = pages
+        self._store = store
+
+    async def order(
+        self, request: Request, key: str, status: int = 200, *, said: str = "", refused: str = ""
+    ) -> Response:
+        """The page. said, refused: what came of an act on it.
+
+        Raises:
+            NotFound, Conflict: as `read_order`.
+        """
+        detail = await read_order(self._store, key)
+        story = told(detail, await self._pages.decimals())
+        shown = {"order": detail, "story": story, "said": said, "refused": refused}
+        return await self._pages.answer(request, "order.html", status, **shown)
+
+
 def routes(pages: Pages, store: "Store") -> APIRouter:
     """Reading orders."""
     router = APIRouter(include_in_schema=False)
@@ -52,12 +73,11 @@ def routes(pages: Pages, store: "Store") -> APIRouter:
             statuses=list(OrderStatus),
         )
 
+    one = OrderPages(pages, store)
+
     @router.get(f"{PREFIX}/orders/{{key}}")
     async def order(request: Request, key: str) -> Response:
-        detail = await read_order(store, key)
-        return await pages.answer(
-            request, "order.html", order=detail, story=told(detail, await pages.decimals())
-        )
+        return await one.order(request, key)
 
     @router.get(f"{PREFIX}/orders/{{key}}/receipt")
     async def receipt(key: str) -> Response:

@@ -7,11 +7,12 @@ from fastapi import APIRouter
 from temporalio.client import Client
 
 from api.approvals import ApprovalDesk
-from api.dashboard import approvals, audit, control, dev, live, orders, overview, sign
+from api.dashboard import acts, approvals, audit, control, dev, live, orders, overview, sign
 from api.dashboard.pages import Pages
 from api.dashboard.session import Entrance
 from api.health import checks_of
 from api.hub import Hub
+from api.operating import OrderDesk
 from api.switch import TradingSwitch
 from bronco.logs import Redaction
 from clients.windows import Windows
@@ -57,6 +58,8 @@ class Dashboard:
         facts = overview.Overview(self._settings, client, store, windows, look, checks, blot)
         router.include_router(overview.routes(pages, facts))
         router.include_router(orders.routes(pages, store))
+        one = orders.OrderPages(pages, store)
+        router.include_router(acts.routes(one, OrderDesk(client, store)))
         router.include_router(control.routes(pages, switch, flags, store, look))
         router.include_router(live.routes(hub))
         router.include_router(approvals.routes(pages, store, ApprovalDesk(client, store)))

@@ -276,6 +276,29 @@ async def test_approval__signed_by_a_wallet_in_the_browser__gives_the_money_back
     await admin.send(VAULT, admin.vault, "configureCaps", caps, plan.return_limit)
 
 
+async def test_act__cancel_from_the_order_page__gives_the_money_back(
+    house: House,
+) -> None:
+    desk = house.desk
+    await desk.control.fault("hold_fills")
+    before = await desk.alice.balance(desk.alice.usdt)
+    made = await desk.deposit(TWO_SHARES)
+    row = await desk.at(made, Stage.PLACED)
+    key = house.keys[Role.OPERATOR]
+    async with visit(house.browser, house.url, "acts", key=key) as page:
+        await page.goto(f"/dashboard/orders/{row.internal_id}")
+        assert not await faults_of(page)
+        await page.get_by_label("Reason").fill(EVIL)
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("status").first).to_contain_text("cancelled")
+        ended = await desk.end(made, OrderStatus.FAILED)
+        await expect(page.locator(".lead")).to_contain_text("How it ended")
+        assert await page.locator("main script, main img").count() == 0
+    assert ended.filled_quantity == 0
+    assert await desk.alice.balance(desk.alice.usdt) == before
+    await desk.control.clear()
+
+
 async def sign_as(index: str, typed_data: str) -> str:
     """What a wallet does with typed data, which is all that it knows."""
     signed = Account.sign_message(signable(json.loads(typed_data)), dev_key(int(index)))
