@@ -33,6 +33,9 @@ _EXAMPLE: dict[str, Any] = {
     "disabled_reason": "",
 }
 
+# Near the calendar's own ends a moment with an offset cannot be told in UTC.
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
 
 class WebhookView(View):
     """An endpoint, without its secret. failures: sends that failed since the last that did not."""
@@ -180,7 +183,9 @@ def _verbs(router: APIRouter, store: "Store", found: dict[Any, Any]) -> None:
     async def replay(
         caller: Asking,
         webhook_id: Id,
-        since: Annotated[AwareDatetime, Query(description="e.g. 2026-01-05T14:30:00Z")],
+        since: Annotated[
+            AwareDatetime, Query(ge=_EARLIEST, le=_LATEST, description="e.g. 2026-01-05T14:30:00Z")
+        ],
     ) -> WebhookView:
         """Tell it once more what happened since then, under the same ids."""
         row = await store.webhooks.replay(webhook_id, since, caller.name, _now())
