@@ -33,7 +33,7 @@ demo: ## Play every scene on a real stack; ONCE=1 ends by itself, JSON=file writ
 
 test: ## Run all tests, cheapest first; K=expr narrows, JOBS=0 one by one, ARGS=... to pytest
 	$(SETUP) test
-	@exec $(BIN)/pytest -n $(JOBS) --dist loadfile $(if $(K),-k "$(K)") $(ARGS)
+	@exec $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(if $(K),-k "$(K)") $(ARGS)
 
 soak: ## Run the long variants of the tests
 	$(SETUP) test

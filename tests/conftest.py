@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.sharing import desk_of
+
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("bronco", deadline=None)
 settings.load_profile("bronco")
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.desks"]
 
 TIERS = ("unit", "workflow", "replay", "integration", "e2e", "chaos")
 HERE = Path(__file__).parent
@@ -26,7 +28,8 @@ def tier_of(item: pytest.Item) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(tier_of(item))
-    items.sort(key=lambda item: TIERS.index(tier_of(item)))
+    # Files that share a desk stand together: it is started and ended as seldom as can be.
+    items.sort(key=lambda item: (TIERS.index(tier_of(item)), desk_of(item)))
 
 
 @pytest.hookimpl(wrapper=True)

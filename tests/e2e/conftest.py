@@ -1,22 +1,23 @@
 """One whole stack for all tests that leave it in one piece, and the proof after each of them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from bronco.stack import stack
-from tests.e2e.desk import Desk, opened, options
+from tests.desks import Desks
+from tests.e2e.desk import Desk
 from tests.e2e.watching import Watched, watching
 
 
-@pytest_asyncio.fixture(scope="session")
-async def shared_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
-    home: Path = tmp_path_factory.mktemp("stack")
-    async with stack(options(home)) as running, opened(running) as desk:
-        yield desk
+@pytest.fixture(scope="module", autouse=True)
+def _alone(alone: None) -> None:
+    """What nobody uses is not up."""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shared_desk(desks: Desks) -> Desk:
+    return await desks.get("shared")
 
 
 @pytest_asyncio.fixture
@@ -28,13 +29,10 @@ async def desk(shared_desk: Desk) -> AsyncIterator[Desk]:
     await shared_desk.prove()
 
 
-@pytest_asyncio.fixture(scope="session")
-async def embedded_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+@pytest_asyncio.fixture(scope="module")
+async def embedded_desk(desks: Desks) -> Desk:
     """The stack as it is where neither MariaDB nor Redis is installed."""
-    chosen = options(tmp_path_factory.mktemp("embedded"))
-    chosen = replace(chosen, server_database=False, real_redis=False)
-    async with stack(chosen) as running, opened(running) as desk:
-        yield desk
+    return await desks.get("embedded", embedded=True)
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -43,7 +43,7 @@ class House:
         return self.desk.stack.api_url
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def house(embedded_desk: Desk) -> AsyncIterator[House]:
     """An order that was bought, and somebody of each role."""
     desk = embedded_desk

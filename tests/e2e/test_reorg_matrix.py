@@ -27,7 +27,7 @@ USERS = len(GROUPS)
 _FILLED = (Phase.FILLED, Phase.SETTLING, Phase.SETTLED)
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def reorg_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     """A stack with one share for each depth, where small orders are placed at once."""
     symbols = {symbol: int(PRICE) * 10**8 for symbol in (SYMBOL, *SYMBOLS.values())}
