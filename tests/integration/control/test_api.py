@@ -70,6 +70,7 @@ async def test_pause_and_resume__with_key__close_and_open_trading(
         "note": "",
         "confirmed": True,
         "woken": 0,
+        "cancelling": 0,
     }
     assert not await rig.may_place()
     (hold,) = (await http.get("/status/pause")).json()["holds"]

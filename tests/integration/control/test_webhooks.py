@@ -215,7 +215,7 @@ async def test_secret__rotated__both_sign_and_the_new_one_is_shown_once(shop: Sh
 
 
 async def test_replay__since_before__sends_the_same_ids_and_bodies_again(shop: Shop) -> None:
-    begun = datetime.now(UTC) - timedelta(seconds=1)
+    begun = datetime.now(UTC)
     await shop.rig.order()
     await shop.look_until(2)
     answer = await shop.post("replay", params={"since": begun.isoformat()})

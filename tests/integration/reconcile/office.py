@@ -26,6 +26,7 @@ from models.control import ControlState, FailureLimit, HoldCommand
 from models.drafts import ClaimDraft, ClaimKind, Headroom
 from models.errors import SourceUnavailable
 from models.messages import ReconcileResult
+from models.order import TERMINAL_STATUSES
 from models.records import ClaimState
 from models.requests import VaultRequest, order_workflow_id, remark_of
 from models.reserves import Reserves
@@ -232,6 +233,8 @@ class Office:
             changes,
             now=datetime.now(UTC),
         )
+        if changes.get("status") in TERMINAL_STATUSES:
+            await self.store.placements.release(request.request_id, datetime.now(UTC))
 
     async def claimed(self, request: VaultRequest, quantity: int = 1) -> None:
         draft = ClaimDraft(

@@ -201,13 +201,13 @@ async def test_order__of_a_request_nobody_knows__is_held_and_never_booked(office
     assert "ORDERS" in office.report.kinds
 
 
-async def test_order__without_our_remark__is_nobodys_business(office: Office) -> None:
+async def test_order__without_our_remark__is_told_of_and_never_booked(office: Office) -> None:
     request = await open_request(office)
     await office.reported(request, 0, BrokerStatus.WORKING, remark="by hand", order_id="H1")
     await office.reported(request, 5, remark="", order_id="H2", quantity=5)
     await twice(office)
     assert await house(office) == []
-    assert office.report.kinds == []
+    assert office.report.kinds == ["STRANGER", "STRANGER"]
 
 
 async def test_fill__while_its_settlement_is_sent__is_not_judged(office: Office) -> None:
