@@ -19,7 +19,7 @@ from clients.vault import VAULT
 from models.access import Role
 from models.order import OrderStatus, Stage
 from tests.approving import APPROVERS, ascending
-from tests.e2e.browser import LOOKS, PATIENCE, chromium, faults_of, sign_in, visit
+from tests.e2e.browser import PATIENCE, chromium, faults_of, sign_in, visit
 from tests.e2e.desk import DOLLAR, TWO_SHARES, Desk
 from tests.integration.control.keys import new_api_key
 from tests.waiting import eventually
@@ -68,7 +68,9 @@ def pages_of(house: House) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    "look", ["light", *(pytest.param(look, marks=pytest.mark.soak) for look in ("dark", "phone"))]
+)
 async def test_pages__each_of_them__no_error_and_nothing_that_axe_finds(
     house: House, look: str
 ) -> None:

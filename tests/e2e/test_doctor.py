@@ -83,7 +83,7 @@ async def test_doctor__outcome_unknown__is_explained_and_never_refunded(
     embedded_desk: Desk, doctor: Doctor
 ) -> None:
     desk = embedded_desk
-    await desk.control.fault("kept")
+    await desk.control.fault("silence")
     made = await desk.deposit()
     await desk.at(made, Stage.UNKNOWN)
     facts = await doctor.facts(made.request_id)

@@ -1,6 +1,7 @@
 """A drain: nothing new is placed, what was begun ends, zero is told, and its end opens again."""
 
 import aiohttp
+import pytest
 
 from api.draining import DrainStatus
 from models.order import OrderStatus, Stage
@@ -27,6 +28,7 @@ async def _status(desk: Desk) -> DrainStatus:
         return DrainStatus.model_validate(await answer.json())
 
 
+@pytest.mark.soak  # its numbers and words are tried without a stack
 async def test_drain__orders_at_the_broker__end_and_new_ones_wait_across_a_restart(
     desk: Desk,
 ) -> None:

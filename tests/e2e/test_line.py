@@ -83,6 +83,7 @@ async def _few_more(queue: Queue, before: int) -> None:
     await eventually(under_way, timeout=120)
 
 
+@pytest.mark.soak  # a stack of its own; the line itself is tried without one
 @pytest.mark.parametrize("queue", [0.15], indirect=True)
 async def test_line__more_than_the_window_takes__each_is_placed_once_and_none_is_refused(
     queue: Queue,

@@ -33,6 +33,8 @@ from workers.clients import settler
 from workers.runner import sandbox
 from workers.tracing import OrderTracing
 
+pytestmark = pytest.mark.soak  # a stack, a Prometheus and a collector of its own
+
 _ANSWER = int(PRICE) * 10**8
 """The feed's, dollars at 8 decimals."""
 TOO_LITTLE = 150 * DOLLAR

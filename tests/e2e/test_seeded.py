@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from sqlmodel import col, delete
@@ -165,6 +166,7 @@ async def test_claim_without_order_and_workflow(seed: Seed) -> None:
 # --- the broker -----------------------------------------------------------------------------------
 
 
+@pytest.mark.soak  # waits for the broker's book to be read
 async def test_orphan_order(seed: Seed, tmp_path: Path) -> None:
     """Our remark, and no claim allowed it: the house's, and the symbol waits for a person."""
     made = await executed(seed)
@@ -180,6 +182,7 @@ async def test_orphan_order(seed: Seed, tmp_path: Path) -> None:
     assert await seed.held_shares() == before
 
 
+@pytest.mark.soak  # waits for the broker's book to be read
 async def test_foreign_order(seed: Seed, tmp_path: Path) -> None:
     """No remark of ours: told by its name, and what it fills holds the symbol until it is gone."""
     before = await seed.held_shares()
@@ -198,6 +201,7 @@ async def test_foreign_order(seed: Seed, tmp_path: Path) -> None:
     await seed.desk.control.set_position(SYMBOL, before)
 
 
+@pytest.mark.soak  # waits for the broker's book to be read
 async def test_unknown_fill(seed: Seed) -> None:
     """Filled after its refund: nobody may claim it, so it is the house's."""
     desk = seed.desk
@@ -359,6 +363,7 @@ async def test_hold_only_in_redis(seed: Seed) -> None:
     await executed(seed)
 
 
+@pytest.mark.soak  # waits for the broker's book to be read
 async def test_house_position_without_its_order(seed: Seed) -> None:
     await seed.still()
     (row,) = (await seed.desk.store.orders.page(OrderFilter(OrderStatus.EXECUTED), "", 1)).items

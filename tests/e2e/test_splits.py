@@ -105,7 +105,7 @@ async def split_in_all_phases(
     await desk.control.outage(on=False)
 
 
-@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("paused", [False, pytest.param(True, marks=pytest.mark.soak)])
 async def test_split__in_every_phase_of_both_sides__costs_nobody_anything(
     split_desk: SplitDesk, paused: bool
 ) -> None:
