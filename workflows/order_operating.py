@@ -1,5 +1,9 @@
 """What operators ask of an order: allowed or refused by where it is, noted, and only then done."""
 
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -14,6 +18,8 @@ _DONE = {
     Verb.REFUND: "its money goes back with the next settlement transaction",
     Verb.CANCEL: "what is not filled is cancelled, and goes back; what is filled is settled",
 }
+_SENDING_PATIENCE = timedelta(seconds=3)
+"""How long a refund waits, twice at most, for an attempt on its way to the broker: callers wait 8 s."""
 
 
 class OrderOperating:
@@ -28,12 +34,16 @@ class OrderOperating:
         Raises:
             ApplicationError: with the sentence that says why.
         """
-        if why := self._refusal(act.verb):
+        self._refuse(self._refusal(act.verb))
+
+    def _refuse(self, why: str) -> None:
+        if why:
             raise ApplicationError(why, type=NOT_NOW)
 
     async def take(self, act: OperatorAct) -> OperatorAnswer:
         """Note it in the audit log, look once more whether it is allowed, and do it."""
         state, update = self._state, workflow.current_update_info()
+        await self._settled(act.verb)
         message = NoteActInput(
             request=state.request,
             act=act,
@@ -46,7 +56,8 @@ class OrderOperating:
             summary=f"{act.verb.value} by {act.who}",
             **ASK,
         )
-        self.check(act)
+        # A held order looks again by itself, so it may be on its way once more by now.
+        await self._settled(act.verb)
         if act.verb is Verb.RETRY:
             # Also while it waits for its settlement, which no mere wake-up ends.
             state.mark_settled()
@@ -54,6 +65,18 @@ class OrderOperating:
             state.operator = act
             state.cancel()
         return OperatorAnswer(verb=act.verb, stage=state.stage, words=_DONE[act.verb])
+
+    async def _settled(self, verb: Verb) -> None:
+        """Wait until no attempt is on its way, for a refund only, and refuse what then must be."""
+        state = self._state
+        if verb is Verb.REFUND and state.sending:
+            with suppress(asyncio.TimeoutError):
+                await workflow.wait_condition(lambda: not state.sending, timeout=_SENDING_PATIENCE)
+            if state.sending:
+                self._refuse(
+                    "it is being sent to the broker at this moment: ask again, or cancel it"
+                )
+        self._refuse(self._refusal(verb))
 
     def _refusal(self, verb: Verb) -> str:
         if verb is Verb.RETRY:
@@ -85,7 +108,7 @@ class OrderOperating:
                 "paid twice: it is decided by itself"
             )
         if state.sending:
-            return "it is being sent to the broker at this moment: ask again, or cancel it"
+            return ""  # Where it ends is waited for.
         if order is not None:
             return (
                 f"order {order.order_id} works at the broker: cancel it, and what does not fill "

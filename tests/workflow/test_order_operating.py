@@ -1,5 +1,6 @@
 """Operators' verbs on one order: done once, noted first, refused where the state forbids them."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -14,7 +15,7 @@ from models.requests import VaultStatus
 from tests.builders import ended, filled, not_placed
 from tests.fakes import World
 from tests.waiting import eventually
-from tests.workflow.desk import Desk, Handle, completed
+from tests.workflow.desk import Desk, Handle, completed, events
 
 HELD = not_placed(PlaceOutcome.HELD)
 WAIT = {"resolution": "WAIT", "detail": "is looked for", "retry_seconds": 2.0}
@@ -38,6 +39,15 @@ async def no(handle: Handle, verb: Verb) -> str:
     assert isinstance(failed.value.cause, ApplicationError)
     assert failed.value.cause.type == NOT_NOW
     return failed.value.cause.message
+
+
+async def accepted(handle: Handle) -> None:
+    """Wait until an act was let in, and waits."""
+
+    async def let_in() -> bool:
+        return bool(await events(handle, "WORKFLOW_EXECUTION_UPDATE_ACCEPTED"))
+
+    await eventually(let_in)
 
 
 async def held(desk: Desk) -> tuple[World, Handle]:
@@ -148,7 +158,7 @@ async def test_outcome_unknown__refund__is_refused(desk: Desk) -> None:
     assert (await handle.result()).status is VaultStatus.SETTLED
 
 
-async def test_being_sent__refund__is_refused_and_cancel_follows_it(desk: Desk) -> None:
+async def test_being_sent_for_long__refund__is_refused_and_cancel_follows_it(desk: Desk) -> None:
     world = await desk.world()
     world.place_default = world.works
     gate = world.hold("place_order")
@@ -157,5 +167,34 @@ async def test_being_sent__refund__is_refused_and_cancel_follows_it(desk: Desk) 
     assert "at this moment" in await no(handle, Verb.REFUND)
     gate.set()
     await completed(handle, 2)
+    await world.push(filled(world.order()))
+    await handle.result()
+
+
+async def test_being_sent__refund__waits_and_goes_back_once_it_is_held(desk: Desk) -> None:
+    world = await desk.world()
+    world.places = [HELD] * 500
+    gate = world.hold("place_order")
+    handle = await desk.start(world)
+    await eventually(lambda: "place_order" in world.names)
+    asking = asyncio.create_task(tell(handle, Verb.REFUND))
+    await accepted(handle)
+    gate.set()
+    assert (await asking).verb is Verb.REFUND
+    await handle.result()
+    assert world.item_kinds == GIVEN_BACK
+
+
+async def test_being_sent__refund__is_refused_once_it_works_at_the_broker(desk: Desk) -> None:
+    world = await desk.world()
+    world.place_default = world.works
+    gate = world.hold("place_order")
+    handle = await desk.start(world)
+    await eventually(lambda: "place_order" in world.names)
+    asking = asyncio.create_task(no(handle, Verb.REFUND))
+    await accepted(handle)
+    gate.set()
+    assert "works at the broker" in await asking
+    assert "note_operator_act" not in world.names
     await world.push(filled(world.order()))
     await handle.result()
