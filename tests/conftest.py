@@ -1,5 +1,6 @@
 """The tiers: each folder is one, cheapest first; a failed tier ends the run."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.sharing import desk_of
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("bronco", deadline=None)
 settings.load_profile("bronco")
+
+# As the `bronco` command does: what is imported stays, and need not be looked through time and again.
+gc.set_threshold(50_000)
 
 pytest_plugins = ["tests.services", "tests.desks"]
 

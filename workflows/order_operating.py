@@ -19,7 +19,7 @@ _DONE = {
     Verb.CANCEL: "what is not filled is cancelled, and goes back; what is filled is settled",
 }
 _SENDING_PATIENCE = timedelta(seconds=3)
-"""How long a refund waits, twice at most, for an attempt on its way to the broker: callers wait 8 s."""
+"""How long a refund waits, twice at most, for an attempt on its way; callers wait 8 s."""
 
 
 class OrderOperating:

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -80,7 +81,7 @@ async def served(rig: ControlRig) -> AsyncIterator[str]:
 
 def operations(url: str) -> Iterator[tuple[str, Any]]:
     """Every operation that ends, as METHOD /path: a stream of events has tests of its own."""
-    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    schema: OpenApiSchema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     for found in schema.get_all_operations():
         assert isinstance(found, Ok), found
         operation = found.ok()
