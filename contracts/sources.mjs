@@ -1,4 +1,5 @@
 // The sources and how they are compiled; what is wanted of them is each script's own.
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -24,8 +25,18 @@ function findImport(path) {
   return existsSync(file) ? { contents: readFileSync(file, "utf8") } : { error: `no such file: ${path}` };
 }
 
+function input(settings) {
+  return JSON.stringify({ language: "Solidity", sources: sources("src", "src/"), settings });
+}
+
 // Whatever solc says of src/ with these settings.
 export function compile(settings) {
-  const input = { language: "Solidity", sources: sources("src", "src/"), settings };
-  return JSON.parse(solc.compile(JSON.stringify(input), { import: findImport }));
+  return JSON.parse(solc.compile(input(settings), { import: findImport }));
+}
+
+export const sha256 = (text) => createHash("sha256").update(text).digest("hex");
+
+// Of all that decides what the compiler gives: sources, settings, and which compiler and libraries.
+export function fingerprint(settings) {
+  return sha256(input(settings) + readFileSync(join(here, "package-lock.json"), "utf8"));
 }
