@@ -13,7 +13,7 @@ from tests.sharing import desk_of
 settings.register_profile("bronco", deadline=None)
 settings.load_profile("bronco")
 
-# As the `bronco` command does: what is imported stays, and need not be looked through time and again.
+# As the `bronco` command does: what is imported stays, and is not looked through time and again.
 gc.set_threshold(50_000)
 
 pytest_plugins = ["tests.services", "tests.desks"]
