@@ -20,6 +20,7 @@ from tests.e2e.test_approvals import ALICE, BOB, _configure, _post, _sign
 from tests.e2e.test_owed import emptied
 from tests.e2e.watching import Watched, age, reconcile, write
 from tests.integration.broker.proxy import Proxy
+from tests.receiver import receiving
 from tests.waiting import eventually
 from workers.clients import settler
 
@@ -42,8 +43,9 @@ async def test_vault__refuses_what_needs_approval__until_it_is_given(watched: Wa
     await look.is_quiet(*names)
 
 
-async def test_vault__emptied__owes(watched: Watched) -> None:
+async def test_vault__emptied__owes_and_its_reserves_are_low(watched: Watched) -> None:
     desk, look, _ = watched
+    names = ("VaultOwes", "ReserveLow", "RedeemMoneyShort")
     await desk.holding()
     await desk.control.fault("hold_fills", on=True)
     made = await desk.redeem()
@@ -51,9 +53,31 @@ async def test_vault__emptied__owes(watched: Watched) -> None:
     async with emptied(desk):
         await desk.control.fault("release_fills")
         await desk.at(made, Stage.OWED)
-        await look.fires("VaultOwes")
+        await reconcile(desk)
+        await look.fires(*names)
     await desk.at(made, Stage.SETTLED, seconds=90)
-    await look.is_quiet("VaultOwes")
+    await reconcile(desk)
+    await look.is_quiet(*names)
+
+
+async def test_webhook__nobody_takes__is_behind(watched: Watched) -> None:
+    desk, look, _ = watched
+    key = {"X-API-Key": desk.stack.api_key}
+    async with (
+        receiving() as receiver,
+        httpx.AsyncClient(base_url=desk.stack.api_url, headers=key, timeout=30) as http,
+    ):
+        receiver.status = 503
+        made = await http.post("/webhooks", json={"url": receiver.url, "description": "the shop"})
+        assert made.status_code == 201, made.text
+        await desk.end(await desk.deposit(), OrderStatus.EXECUTED)
+        await eventually(lambda: receiver.told, timeout=30)
+        await age(desk, "webhook_deliveries", where="state = 'PENDING'")
+        await look.fires("WebhookBehind")
+        receiver.status = 200
+        await look.is_quiet("WebhookBehind", seconds=90)
+        gone = await http.delete(f"/webhooks/{made.json()['endpoint_id']}")
+        assert gone.is_success, gone.text
 
 
 async def test_redis__gone__the_api_fails(watched: Watched) -> None:
@@ -176,7 +200,7 @@ async def test_watcher__gone__what_it_told_is_missed(watched: Watched) -> None:
 
 async def test_worker__gone__reconcile_and_signer_are_missed(watched: Watched) -> None:
     desk, look, _ = watched
-    names = ("ReconcileLate", "SignerDown", "SettlerGasLow")
+    names = ("ReconcileLate", "SignerDown", "SettlerGasLow", "ReservesOld")
     async with killed(desk.stack.processes["worker"]):
         await look.fires(*names)
     await reconcile(desk)
@@ -202,10 +226,10 @@ async def test_positions__that_do_not_add_up__are_a_mismatch(watched: Watched) -
     held = (await desk.control.account()).positions[SYMBOL]
     await desk.control.set_position(SYMBOL, held - 1)
     await look_again(desk)
-    await look.fires("Mismatch")
+    await look.fires("Mismatch", "SharesShort")
     await desk.control.set_position(SYMBOL, held)
     await look_again(desk)
-    await look.is_quiet("Mismatch")
+    await look.is_quiet("Mismatch", "SharesShort")
 
 
 async def look_again(desk: Desk) -> None:

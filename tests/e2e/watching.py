@@ -1,6 +1,7 @@
 """A stack that a real Prometheus looks at, and what makes its data older than it is."""
 
 import asyncio
+import secrets
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -38,6 +39,9 @@ async def watching(home: Path, **settings: str) -> AsyncIterator[Watched]:
     more: dict[str, Any] = settings
     async with AsyncExitStack() as leaving:
         collected = await leaving.enter_async_context(collector())
+        key_file = home / "webhook.key"
+        key_file.write_text(secrets.token_urlsafe(32))
+        key_file.chmod(0o600)
         chosen = options(
             home,
             plan=DevChainPlan(users=USERS),
@@ -46,6 +50,10 @@ async def watching(home: Path, **settings: str) -> AsyncIterator[Watched]:
             # Long enough that an unknown outcome is seen to be old before it is known.
             orders_unknown_fence_seconds="4",
             limits_hour_batches="100000",
+            webhook_key_file=str(key_file),
+            webhook_allow_http="true",
+            webhook_allow_networks="127.0.0.0/8",
+            webhook_retry_seconds="1",
             traces_url=collected.url,
             traces_headers=f"authorization=Bearer {TOKEN}",
             **more,
