@@ -7,9 +7,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from bronco.attestor import Attestor
 from bronco.deployment import DevChainPlan
-from bronco.devchain import ADMIN
+from bronco.devchain import ADMIN, dev_key
+from clients.agreeing import AgreeingVault
+from clients.keys import account_of
 from clients.vault import VAULT
+from models.assets import Asset
 from models.drafts import AuditDraft
 from models.order import OrderStatus, Stage
 from models.requests import QUEUE_MAIN
@@ -230,6 +234,29 @@ async def test_positions__that_do_not_add_up__are_a_mismatch(watched: Watched) -
     await desk.control.set_position(SYMBOL, held)
     await look_again(desk)
     await look.is_quiet("Mismatch", "SharesShort")
+
+
+async def test_attestation__missing__is_told_until_somebody_attests(watched: Watched) -> None:
+    """The last one here: what is bought after it is more than was attested."""
+    desk, look, _ = watched
+    await desk.holding()
+    await look_again(desk)
+    await look.fires("AttestationOld")
+    chain, positions = desk.stack.chain, (await desk.control.account()).positions
+    vault = AgreeingVault(desk.vault, allow_single=True)
+    attestor = Attestor(vault, chain.monitor, split_margin=1.0)
+    await desk.rpc.call("evm_mine")
+    for symbol, token in chain.shares.items():
+
+        async def held(symbol: str = symbol) -> int:
+            return positions.get(symbol, 0)
+
+        asset = Asset(symbol=symbol, token=token, feed=chain.feeds[symbol])
+        draft = await attestor.draft(asset, held)
+        signed = attestor.signed(draft, account_of(dev_key(ADMIN)))
+        await desk.staff(ADMIN).transact("attest", chain.monitor, signed)
+    await look_again(desk)
+    await look.is_quiet("AttestationOld")
 
 
 async def look_again(desk: Desk) -> None:
