@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.operating import OrderDesk
 from api.switch import TradingSwitch
 from clients.agreeing import AgreeingVault
 from clients.flags import Flags
@@ -22,6 +23,8 @@ from models.diagnosis import diagnose
 from models.drafts import AuditDraft
 from models.errors import BroncoError, Conflict, InvalidInput, NotFound, SourceUnavailable
 from models.facts import Diagnosis, Facts, Run, Step, Verb, order_request
+from models.operating import WHO_CHARACTERS, WHY_CHARACTERS, OperatorAct
+from models.operating import Verb as OperatorVerb
 from models.order import Order
 from models.outlook import last_outlook
 from models.requests import VaultRequest, VaultStatus, order_workflow_id
@@ -32,16 +35,14 @@ _LOOKED_BACK = 5_000
 """Requests of the vault that are looked through for one that has no row."""
 _AT_ONCE = 8
 _NOT_REACHED = (TemporalError, OSError, RuntimeError)
-_SIGNALS = {Verb.RECHECK: "wake", Verb.RESUME: "wake", Verb.REFUND: "cancel"}
 _DONE = {
     Verb.RESUME: "a workflow runs for it, and looks again now",
     Verb.RECHECK: "it looks again now",
-    Verb.REFUND: "it was told to give it back; what fills before that is settled",
 }
 
 
 class Doctor:
-    """Reads; what it changes goes through signals, and only where the facts allow it."""
+    """Reads; what it changes goes through the workflow, and only where the facts allow it."""
 
     def __init__(
         self, store: Store, client: Client, flags: Flags, vault: AgreeingVault, settlement: str
@@ -98,6 +99,7 @@ class Doctor:
 
         Raises:
             InvalidInput: the facts do not allow it, or no reason is given.
+            Conflict: a refund, and the order refuses it as it is by now.
             SourceUnavailable: store or Temporal could not be told; it may have been done.
         """
         refused = facts.why_not(verb)
@@ -106,15 +108,26 @@ class Doctor:
             raise InvalidInput("order", verb.value, refused or "it is not known well enough")
         if not reason.strip():
             raise InvalidInput("reason", reason, "say why: it goes into the audit log")
+        if verb is Verb.REFUND:
+            return await self._refund(request.request_id, who, reason)
         await self._note(request.request_id, verb, who, reason)
         if verb is Verb.RESUME:
             await self._gateway.start_order(request)
         workflow_id = order_workflow_id(request.chain_id, request.vault, request.request_id)
-        if not await self._gateway.signal_order(workflow_id, _SIGNALS[verb]):
+        if not await self._gateway.signal_order(workflow_id, "wake"):
             return "no workflow runs for it any more: look again"
         if facts.item is not None:
             await self._gateway.wake_settlement()
         return _DONE[verb]
+
+    async def _refund(self, request_id: str, who: str, reason: str) -> str:
+        """As over the API: the order's workflow notes it, and does it or says why not."""
+        act = OperatorAct(
+            verb=OperatorVerb.REFUND,
+            who=who[:WHO_CHARACTERS],
+            reason=reason.strip()[:WHY_CHARACTERS],
+        )
+        return (await OrderDesk(self._client, self._store).tell(request_id, act)).words
 
     # --- reading
 
