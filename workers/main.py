@@ -21,12 +21,13 @@ from clients.broker import BrokerClient
 from models.errors import RetryableError
 from workers.build import Role, build
 from workers.clients import Clients, open_clients
+from workers.loops import Loop, beside
 from workers.measuring import keep_measuring, measures_of
 from workers.sealing import keep_sealing
 from workers.singletons import ensure_singletons, keep_singletons
 from workers.telemetry import telemetry
 from workers.tracing import tracing
-from workers.webhooks import keep_telling
+from workers.webhooks import keep_telling, keys_of
 
 _RETRY_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
@@ -53,16 +54,24 @@ async def run(settings: Settings, roles: Sequence[Role], state: Path) -> None:
         await ensure_singletons(clients)
         if settings.metrics.port:
             start_http_server(settings.metrics.port, settings.metrics.host, registry=REGISTRY)
-        leaving.callback(asyncio.create_task(keep_singletons(clients)).cancel)
-        measures = measures_of(clients, broker, roles)
-        every = settings.metrics.every_seconds
-        leaving.callback(asyncio.create_task(keep_measuring(measures, every)).cancel)
-        if {Role.WATCH, Role.ALL} & set(roles):
-            leaving.callback(asyncio.create_task(keep_sealing(clients.store)).cancel)
-            telling = keep_telling(clients.store, settings.webhook)
-            leaving.callback(asyncio.create_task(telling).cancel)
+        leaving.enter_context(beside(_loops(clients, broker, roles)))
         _log.info("worker_ready", roles=[role.value for role in roles])
         await _work(workers, stop)
+
+
+def _loops(clients: Clients, broker: BrokerClient | None, roles: Sequence[Role]) -> dict[str, Loop]:
+    """Raises ConfigurationError: a file that one of them needs cannot be used."""
+    settings = clients.settings
+    measures = measures_of(clients, broker, roles)
+    found: dict[str, Loop] = {
+        "singletons": lambda: keep_singletons(clients),
+        "measuring": lambda: keep_measuring(measures, settings.metrics.every_seconds),
+    }
+    if {Role.WATCH, Role.ALL} & set(roles):
+        keys = keys_of(settings.webhook)
+        found["sealing"] = lambda: keep_sealing(clients.store)
+        found["webhooks"] = lambda: keep_telling(clients.store, settings.webhook, keys)
+    return found
 
 
 async def _work(workers: Sequence[Worker], stop: asyncio.Event) -> None:

@@ -109,13 +109,17 @@ class Teller:
         metrics.WEBHOOK_DISABLED.set(len(endpoints) - len(active))
 
 
-async def keep_telling(store: Store, settings: WebhookSettings) -> None:
+def keys_of(settings: WebhookSettings) -> Secrets | None:
+    """None: no webhooks are wanted. Raises ConfigurationError: the file cannot be used."""
+    return None if settings.key_file is None else Secrets.of_file(settings.key_file)
+
+
+async def keep_telling(store: Store, settings: WebhookSettings, keys: Secrets | None) -> None:
     """Until cancelled."""
-    if settings.key_file is None:
+    if keys is None:
         await _repeat(store, settings, None)
         return
     outside = Outside(settings.allow_networks, plain=settings.allow_http)
-    keys = Secrets.of_file(settings.key_file)
     sender = WebhookSender(keys, outside, settings.timeout_seconds)
     try:
         await _repeat(store, settings, Teller(store, sender, settings))

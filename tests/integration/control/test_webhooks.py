@@ -259,9 +259,10 @@ _LOOP = """
 import asyncio, sys
 from bronco.settings import Settings
 from clients.store import Store
-from workers.webhooks import keep_telling
+from workers.webhooks import keep_telling, keys_of
 settings = Settings.load()
-asyncio.run(keep_telling(Store(settings.database.url.get_secret_value()), settings.webhook))
+store = Store(settings.database.url.get_secret_value())
+asyncio.run(keep_telling(store, settings.webhook, keys_of(settings.webhook)))
 """
 
 
