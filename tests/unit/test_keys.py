@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
+from eth_keys.datatypes import PrivateKey
 from pydantic import ValidationError
 
 from clients.keys import (
@@ -20,6 +21,12 @@ from clients.keystore import create_keystore, keystore_key
 from clients.signed import SignedTx
 from models.errors import ConfigurationError, SigningRefused, SourceUnavailable
 from tests.signing import ADDRESS, BATCH, KEY, OTHER, POLICY, VAULT_ADDRESS, tx
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="coincurve has no wheels for it yet")
+def test_curve__is_libsecp256k1__whose_time_tells_nothing_of_the_key() -> None:
+    """eth_keys falls back, without a word, to Python arithmetic: slower, and not constant-time."""
+    assert type(PrivateKey(bytes.fromhex(KEY[2:])).backend).__name__ == "CoinCurveECCBackend"
 
 
 async def test_sign__a_batch_for_the_vault__gives_the_same_bytes_every_time() -> None:
