@@ -140,7 +140,7 @@ def _execute(port: int, password: str, statement: str) -> None:
     with (
         pymysql.connect(
             host=HOST, port=port, user=USER, password=password, database="bronco",
-            connect_timeout=2, read_timeout=10,
+            connect_timeout=2, read_timeout=10, ssl_disabled=True,
         ) as connection,
         connection.cursor() as cursor,
     ):  # fmt: skip
