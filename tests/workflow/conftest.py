@@ -10,14 +10,14 @@ from tests.skipping import new_environment
 from tests.workflow.desk import QUEUE_UNCACHED, Desk, open_desk
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="package")
 async def order_env() -> AsyncIterator[WorkflowEnvironment]:
     """A server of their own: no clock jumps where another test left an activity running."""
     async with await new_environment() as environment:
         yield environment
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="package")
 async def workers(order_env: WorkflowEnvironment) -> AsyncIterator[Desk]:
     async with open_desk(order_env) as made:
         yield made
