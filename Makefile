@@ -7,11 +7,8 @@ SHELL := /bin/sh
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-# The system's own first, if it can make environments: distributions build it with optimisations that
-# many others lack, and every process starts a quarter faster.
-PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
-  $$p -c 'import sys; "$$p".startswith("/") and __import__("ensurepip"); \
-  sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 BRONCO := $(BIN)/bronco
 # Test files are shared out among so many processes, each with servers of its own; 0: one by one.
