@@ -83,7 +83,10 @@
     if (source) return;
     source = new EventSource(where);
     for (const kind of ["order", "control"]) source.addEventListener(kind, () => tell(kind));
-    source.addEventListener("reset", () => { tell("order"); tell("control"); });
+    // What happened between the making of the page, or the loss of the line, and this moment.
+    for (const kind of ["open", "reset"]) {
+      source.addEventListener(kind, () => { tell("order"); tell("control"); });
+    }
   };
   document.addEventListener("visibilitychange", () => {
     listen();
