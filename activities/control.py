@@ -67,10 +67,13 @@ class ControlActivities:
 
     @activity.defn(name="load_control")
     async def load_control(self) -> ControlState:
-        """The holds on record: what a first run, or one after a lost history, begins with."""
+        """The holds on record: what a first run, or one after a lost history, begins with.
+
+        Their version is that of the newest record, which may have changed no row: what comes next
+        must be newer, or it would never be recorded.
+        """
         rows = await self._store.holds.active()
-        known = [*rows, *await self._store.holds.history()]
-        version = max((max(row.set_version, row.lifted_version) for row in known), default=0)
+        version = await self._store.holds.newest_version()
         holds = tuple(_hold_of(row) for row in rows)
         return ControlState(
             paused=any(hold.everything for hold in holds), version=version, holds=holds

@@ -5,6 +5,7 @@ inside its functions, so that `bronco --help` answers at once.
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -47,10 +48,7 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; the exit code. An error of ours is one line on standard error."""
-    for module in pkgutil.iter_modules(__path__):
-        register = getattr(importlib.import_module(f"{__name__}.{module.name}"), "register", None)
-        if register:
-            register(app)
+    _register()
     from models.errors import BroncoError
 
     try:
@@ -65,3 +63,11 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         return FAILED
     return 0
+
+
+@functools.cache
+def _register() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        register = getattr(importlib.import_module(f"{__name__}.{module.name}"), "register", None)
+        if register:
+            register(app)

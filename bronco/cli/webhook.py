@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from bronco.cli.output import hand_out, write, write_json, write_table
+from bronco.cli.output import write, write_json, write_table
 from bronco.cli.trading import Json, Who
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def create(
     """Tell an endpoint of everything from now on; its secret is shown this once."""
     from clients.webhooks import new_endpoint_id
 
+    _free(out)
     post, made = _post(), new_endpoint_id()
     keys = post.secrets()
 
@@ -62,15 +63,16 @@ def create(
         return await store.webhooks.create(made, checked, description, _who(who), _now())
 
     row = _with_store(make)
-    hand_out(keys.of(row.endpoint_id, row.version), out)
+    _hand_out(keys.of(row.endpoint_id, row.version), out)
     write(f"{row.endpoint_id} {row.url}")
 
 
 def rotate(which: Id, reason: Reason = "", out: Out = None, who: Who = "") -> None:
     """Make another secret, shown this once; the one before signs beside it for a day."""
+    _free(out)
     keys = _post().secrets()
     row = _with_store(lambda store: store.webhooks.rotate(which, _who(who), reason, _now()))
-    hand_out(keys.of(row.endpoint_id, row.version), out)
+    _hand_out(keys.of(row.endpoint_id, row.version), out)
 
 
 def disable(which: Id, reason: Reason = "", who: Who = "") -> None:
@@ -180,6 +182,23 @@ def _post() -> "Post":
     from bronco.settings import load_section
 
     return post_of(load_section(WebhookSettings))
+
+
+def _free(out: Path | None) -> None:
+    """Refuse a file that is there before anything is made: its secret would have no place."""
+    from models.errors import ConfigurationError
+
+    if out is not None and out.exists():
+        raise ConfigurationError("--out", f"{out} is there already; it is not replaced")
+
+
+def _hand_out(secret: str, out: Path | None) -> None:
+    from clients.private import write_private
+
+    if out is None:
+        write(secret)
+    else:
+        write_private(out, f"{secret}\n", "--out")
 
 
 def _who(told: str) -> str:

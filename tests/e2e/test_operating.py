@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ import pytest
 
 from models.order import OrderStatus, Reason, Stage
 from tests.e2e.desk import SYMBOL, TWO_SHARES, Desk
+from tests.shell import Inline
 from tests.waiting import eventually
 
 WHY = {"reason": "the user asked by phone", "who": "ada"}
@@ -104,3 +106,57 @@ async def test_quote__then_the_deposit__comes_to_what_was_quoted_and_the_day_agr
     assert stats["days"][0]["orders"] >= 1
     # /follow is off unless an operator switches it on.
     assert (await http.get(f"/follow/{made.request_id}")).status_code == 404
+
+
+async def test_shell__retry_refund_cancel__do_and_refuse_what_the_api_does(
+    desk: Desk, tmp_path: Path
+) -> None:
+    bronco = Inline(tmp_path, desk.stack.settings.environment())
+    before = await desk.alice.balance(desk.alice.usdt)
+    await desk.play.pause("an operator at a shell")
+    made = await desk.deposit(TWO_SHARES)
+    await desk.at(made, Stage.HELD)
+    key = made.request_id
+
+    assert (await bronco("refund", key)).code == 2
+    blank = await bronco("refund", key, "--reason", " ")
+    assert (blank.code, "say why" in blank.error) == (1, True)
+    nobody = await bronco("retry", "424242", "--reason", "again")
+    assert (nobody.code, "424242" in nobody.error) == (1, True)
+    retried = await bronco("retry", key, "--reason", "look again", "--json")
+    assert (retried.code, retried.json["stage"]) == (0, "HELD")
+    dry = await bronco("doctor", key, "--do", "refund")
+    assert (dry.code, "would be done" in dry.out) == (0, True)
+    refunded = await bronco("refund", key, "--reason", "asked by phone", "--who", "ada")
+    assert refunded.code == 0, refunded.error
+
+    row = await desk.end(made, OrderStatus.FAILED)
+    assert (row.stage, row.reason) == (Stage.REFUNDED, Reason.OPERATOR)
+    assert await desk.alice.balance(desk.alice.usdt) == before
+    late = await bronco("cancel", key, "--reason", "too late")
+    assert (late.code, "it has ended" in late.error) == (1, True)
+    assert await acts(desk, key) == [
+        ("order.operator_retry", "grace", "look again"),
+        ("order.operator_refund", "ada", "asked by phone"),
+    ]
+
+
+async def test_shell__statement__is_what_the_api_writes(
+    desk: Desk, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    bronco = Inline(tmp_path, desk.stack.settings.environment())
+    made = await desk.deposit(TWO_SHARES)
+    row = await desk.end(made, OrderStatus.EXECUTED)
+    today = datetime.now(ZoneInfo("America/New_York")).date().isoformat()
+
+    async def written() -> bool:
+        ran = await bronco("statement", today)
+        (line,) = [line for line in ran.out.splitlines() if made.request_id in line]
+        return ran.code == 0 and str(row.spent) in line.split(",")
+
+    await eventually(written)
+    asked = {"format": "csv"}
+    over_http = (await http.get(f"/statements/{today}", params=asked)).text
+    assert (await bronco("statement", today)).out.splitlines() == over_http.splitlines()
+    wrong = await bronco("statement", "yesterday")
+    assert (wrong.code, "write a day like 2026-01-05" in wrong.error) == (1, True)

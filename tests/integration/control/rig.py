@@ -160,7 +160,7 @@ class ControlRig:
         await eventually(lambda: self._busy.running == 0)
         async with Redis.from_url(self.settings.redis.url.get_secret_value()) as redis:
             await redis.flushall()
-        newest = max((row.set_version for row in await self.store.holds.active()), default=0)
+        newest = await self.store.holds.newest_version()
         state = ControlState(paused=False, version=newest + 100_000)
         await self.store.holds.record(state, datetime.now(UTC))
 

@@ -13,7 +13,7 @@ from models.messages import WatchChainInput
 from models.requests import CHAIN_WATCH_WORKFLOW_ID, QUEUE_WATCH
 from models.watch import ChainWatchStatus, EndpointState, Fault
 from tests.integration.control.rig import ControlRig
-from tests.integration.control.test_cli import Shell
+from tests.shell import Inline
 from tests.waiting import eventually
 from workers.runner import sandbox
 from workflows.chain_watch import ChainWatchWorkflow
@@ -62,7 +62,7 @@ async def test_status__an_endpoint_was_set_aside__is_shown_with_the_reason(
             return await chain_watch_status(client) == TOLD
 
         await eventually(said)
-        bronco = Shell(tmp_path, idle_rig.settings.environment())
+        bronco = Inline(tmp_path, idle_rig.settings.environment())
         shown = await bronco("status", BRONCO_TEMPORAL_ADDRESS=temporal.address)
         await handle.terminate()
 

@@ -1,8 +1,5 @@
-import asyncio
 import json
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +10,18 @@ from bronco.processes import free_port
 from models.control import Permit
 from models.requests import Side
 from tests.integration.control.rig import ControlRig
+from tests.shell import Inline, Shell
 from tests.waiting import eventually
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int | None
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Shell:
-    """Runs `bronco` as a user would, with settings in the environment alone."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self._directory = directory
-        self._environment = environment
-
-    async def __call__(self, *arguments: str, **changes: str) -> Ran:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bronco", *arguments),
-            env=self._environment | {"COLUMNS": "160", "LOGNAME": "grace"} | changes,
-            cwd=self._directory,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, error = await process.communicate()
-        return Ran(process.returncode, out.decode(), error.decode())
 
 
 @pytest.fixture
 def bronco(rig: ControlRig, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, rig.settings.environment())
+    return Inline(tmp_path, rig.settings.environment())
 
 
 @pytest.fixture
 def idle_bronco(idle_rig: ControlRig, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, idle_rig.settings.environment())
+    return Inline(tmp_path, idle_rig.settings.environment())
 
 
 async def test_pause_and_resume__from_the_shell__close_and_open(

@@ -15,7 +15,7 @@ from models.control import Permit
 from models.order import Order, Stage
 from tests.contracts.builders import CHAIN, VAULT
 from tests.integration.control.rig import ControlRig
-from tests.integration.control.test_cli import Shell
+from tests.shell import Shell
 from tests.waiting import eventually
 
 

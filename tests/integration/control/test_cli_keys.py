@@ -1,20 +1,17 @@
 """`bronco api-key`, as an admin types it."""
 
-import asyncio
 import json
 import stat
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from api.auth import KeyRing
-from bronco.cli import run
 from clients.api_keys import key_id_of
 from clients.store import Store, upgrade
 from models.access import Role
 from models.errors import Unauthorized
-from tests.integration.control.test_cli import Ran
+from tests.shell import Inline, Shell
 
 
 @pytest.fixture
@@ -24,22 +21,9 @@ def url(tmp_path: Path) -> str:
     return url
 
 
-Shell = Callable[..., Awaitable[Ran]]
-
-
 @pytest.fixture
-def bronco(url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """The command in this process: starting one for each line would take most of the time."""
-    monkeypatch.setenv("BRONCO_DATABASE_URL", url)
-    monkeypatch.setenv("LOGNAME", "grace")
-    monkeypatch.setenv("COLUMNS", "160")
-
-    async def command(*arguments: str) -> Ran:
-        code = await asyncio.to_thread(run, arguments)
-        said = capsys.readouterr()
-        return Ran(code, said.out, said.err)
-
-    return command
+def bronco(url: str, tmp_path: Path) -> Shell:
+    return Inline(tmp_path, {"BRONCO_DATABASE_URL": url})
 
 
 async def test_api_key__made_rotated_revoked__opens_while_it_is_valid(

@@ -15,7 +15,7 @@ from bronco.processes import require_program
 from bronco.services import Redis
 from clients.flags import Flags
 from clients.gateway import WorkflowGateway
-from models.control import HoldCommand, HoldKind, Permit, Refusal
+from models.control import ControlState, HoldCommand, HoldKind, Permit, Refusal
 from models.errors import SourceUnavailable
 from models.records import ClaimState
 from models.requests import CONTROL_WORKFLOW_ID, Side
@@ -296,6 +296,24 @@ async def test_holds__history_lost__are_read_from_the_store(rig: ControlRig) -> 
     assert not await rig.may_place()
     await rig.switch.resume(HoldCommand())
     await rig.until_open()
+
+
+async def test_holds__record_is_newer_than_its_rows__the_next_change_is_still_recorded(
+    idle_rig: ControlRig,
+) -> None:
+    """Changes that end where they began leave no row, but the version they were recorded with."""
+    newest = await idle_rig.store.holds.newest_version()
+    state = ControlState(paused=False, version=newest + 300_000_000)
+    await idle_rig.store.holds.record(state, datetime.now(UTC))
+    await idle_rig.start_worker()
+    await idle_rig.start_control()
+    await idle_rig.until_open()
+    await idle_rig.switch.pause(PAUSE)
+
+    async def is_recorded() -> bool:
+        return [row.who for row in await idle_rig.store.holds.active()] == ["ada"]
+
+    await eventually(is_recorded)
 
 
 async def test_control__many_runs__lose_no_change(rig: ControlRig) -> None:

@@ -138,7 +138,10 @@ async def test_pause_and_halt__set_and_lifted__are_told(
 ) -> None:
     async with following(http, KEY, kinds="control") as events:
         assert (await events.next()).data["paused"] is False
-        await http.post("/control/pause", headers=KEY, json={"who": "ada", "reason": "test"})
+        answer = await http.post(
+            "/control/pause", headers=KEY, json={"who": "ada", "reason": "test"}
+        )
+        assert answer.status_code == 200, answer.text
         held = await events.next()
         assert (held.data["paused"], held.data["holds"][0]["who"]) == (True, "ada")
         await http.post("/control/resume", headers=KEY, json={"who": "ada"})

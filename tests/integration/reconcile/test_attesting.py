@@ -18,10 +18,10 @@ from clients.vault import VAULT
 from models.assets import Asset
 from models.errors import Conflict, InvalidInput, SourceUnavailable
 from tests.integration.broker.desk import ACCOUNT, client_of, settings, simulator, ticket
-from tests.integration.control.test_cli import Ran, Shell
 from tests.integration.reconcile.office import Office
 from tests.integration.settlement.rig import Rig
 from tests.integration.vault.desk import SHARE, Desk
+from tests.shell import Inline, Ran
 
 _CHEAP = 2**4
 """Rounds of scrypt: these keys protect nothing."""
@@ -38,7 +38,7 @@ class Attesting:
         self.desk = office.rig.desk
         self.directory = directory
         environment = chain.variables() | {"BRONCO_CHAIN_RPC_URLS": self.desk.rpc.url} | changes
-        self.shell = Shell(directory, environment)
+        self.shell = Inline(directory, environment)
         write_private(directory / "password", "a b c\n", "password file")
         for index in (ADMIN, SETTLER):
             text = create_keystore(dev_key(index), "a b c", work=_CHEAP)

@@ -17,8 +17,8 @@ from clients.vault import VAULT
 from models.assets import Asset
 from models.errors import InvalidInput
 from models.splits import NextSplit
-from tests.integration.control.test_cli import Shell
 from tests.integration.vault.desk import FEED, Desk
+from tests.shell import Inline
 
 DAY = 86_400
 CENT = 10**6
@@ -130,7 +130,7 @@ async def test_commands__post_too_far_then_within__say_the_numbers(
     text = create_keystore(dev_key(ADMIN), "a b c", work=2**4)
     write_private(tmp_path / "key.json", text, "keystore file")
     environment = desk.chain.variables() | {"BRONCO_CHAIN_RPC_URLS": desk.rpc.url}
-    bronco = Shell(tmp_path, environment)
+    bronco = Inline(tmp_path, environment)
     keys = ("--keystore", "key.json", "--password-file", "password", "--yes")
 
     far = await bronco("reference", "post", "AAPL", "247.01", *keys)
