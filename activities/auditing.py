@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from models.audit import START
-from models.drafts import AuditFault
+from models.drafts import AuditFault, AuditHead
 from models.messages import AuditHeadResult
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[AuditFault | None], None]
 """Told after each look at the log: what is wrong with it, None when nothing is."""
+
+_STRETCH = 5_000
+"""Entries of the past looked at each time: some millions a day."""
 
 
 class AuditActivities:
@@ -33,12 +36,14 @@ class AuditActivities:
         self._file = file
         self._auditor = auditor
         self._report = report
+        self._looked = START
 
     @activity.defn(name="sign_audit_head")
     async def sign_audit_head(self) -> AuditHeadResult:
         """Have the head signed and written down, if the log grew out of the last one that was.
 
-        A log whose past is another one by now is not signed for: that would cover it up.
+        A log whose past is another one by now is not signed for: that would cover it up. What was
+        signed long ago is looked at again bit by bit.
         Idempotency key: the head's place; the same one signed twice is two lines that agree.
 
         Raises:
@@ -48,9 +53,10 @@ class AuditActivities:
         kept = await asyncio.to_thread(self._file.read)
         last = kept.heads[-1].head if kept.heads else START
         verdict = await self._store.audit.examine([last] if kept.heads else [], since=last)
-        if verdict.fault is not None:
-            self._report(verdict.fault)
-            return AuditHeadResult(seq=last.seq, fault=str(verdict.fault))
+        fault = verdict.fault or await self._look_back([one.head for one in kept.heads])
+        if fault is not None:
+            self._report(fault)
+            return AuditHeadResult(seq=last.seq, fault=str(fault))
         if kept.heads:
             await self._store.audit.keep_head(kept.heads[-1])
         head = verdict.reached
@@ -61,3 +67,15 @@ class AuditActivities:
             await self._store.audit.keep_head(signed)
         self._report(None)
         return AuditHeadResult(seq=head.seq, signed=grown)
+
+    async def _look_back(self, heads: list[AuditHead]) -> AuditFault | None:
+        """Look at a stretch of what was signed before, another one each time, over and over.
+
+        One in which something is wrong is looked at again until it is right.
+        """
+        if not heads:
+            return None
+        since = START if self._looked.seq >= heads[-1].seq else self._looked
+        fault, reached = await self._store.audit.look_back(since, heads, _STRETCH)
+        self._looked = since if fault else reached
+        return fault

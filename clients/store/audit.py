@@ -116,6 +116,25 @@ class AuditLog:
         unsealed = await self._unsealed()
         return AuditVerdict(fault, check.at, head, checked, unsealed, check.heads)
 
+    async def look_back(
+        self, since: AuditHead, heads: Iterable[AuditHead], limit: int
+    ) -> tuple[AuditFault | None, AuditHead]:
+        """Recompute a stretch of the past, of at most `limit` entries, up to the last of `heads`.
+
+        Returns what is wrong, and where it came to: the next stretch begins there.
+        """
+        signed = list(heads)
+        check = ChainCheck(since, signed)
+        until = min(since.seq + limit, signed[-1].seq)
+        fault = check.start()
+        while fault is None and check.at.seq < until:
+            page = await self.sealed(check.at.seq, until)
+            fault = _first(map(check.take, page))
+            if not page:
+                words = f"missing: a head was signed for {signed[-1].seq}"
+                fault = AuditFault(check.at.seq + 1, 0, words)
+        return fault, check.at
+
     async def sealed(self, after: int, until: int, limit: int = _PAGE) -> list[Sealed]:
         """Sealed entries in a range of the chain, `after` not included, in its order."""
         chosen = sql_select(*_COLUMNS).where(

@@ -181,13 +181,17 @@ async def test_position__that_nobody_decides_about__is_told(watched: Watched) ->
     await look.is_quiet("HousePosition")
 
 
+@pytest.mark.timeout(600)
 async def test_audit_log__changed__is_broken_and_nobody_signs(watched: Watched) -> None:
     desk, look, _ = watched
     await eventually(desk.store.audit.head, timeout=30)
     entry = (await desk.store.audit.latest(50))[-1]
-    await write(desk, "UPDATE audit_log SET data = '{}' WHERE id = :id", id=entry.id)
-    await look.fires("AuditBroken", "AuditUnsigned", seconds=300)
-    await write(desk, "UPDATE audit_log SET data = :d WHERE id = :id", d=entry.data, id=entry.id)
+    put = "UPDATE audit_log SET data = :data WHERE id = :id"
+    await write(desk, put, data="{}", id=entry.id)
+    try:
+        await look.fires("AuditBroken", "AuditUnsigned", seconds=300)
+    finally:
+        await write(desk, put, data=entry.data, id=entry.id)
     await look.is_quiet("AuditBroken", "AuditUnsigned")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities import auditing
 from activities.auditing import AuditActivities
 from clients.head_file import HeadFile
 from clients.store import Store, upgrade
@@ -27,6 +28,13 @@ class Office:
         self.file = HeadFile(folder, CHAIN, VAULT)
         self.down = False
         self.told: list[AuditFault | None] = []
+        self.activities = AuditActivities(
+            store,
+            self,  # type: ignore[arg-type]
+            self.file,
+            AUDITOR_ADDRESS,
+            self.told.append,
+        )
 
     async def sign_head(self, head: AuditHead, auditor: str) -> SignedHead:
         if self.down:
@@ -35,14 +43,7 @@ class Office:
         return signed(head)
 
     async def run(self) -> AuditHeadResult:
-        activities = AuditActivities(
-            self.store,
-            self,  # type: ignore[arg-type]
-            self.file,
-            AUDITOR_ADDRESS,
-            self.told.append,
-        )
-        return await ActivityEnvironment().run(activities.sign_audit_head)
+        return await ActivityEnvironment().run(self.activities.sign_audit_head)
 
     async def write(self, first: int, last: int) -> None:
         await write_entries(self.store, first, last)
@@ -91,6 +92,37 @@ async def test_sign_head__past_was_rewritten__is_not_signed_for(office: Office) 
     assert "entry 4" in result.fault
     assert office.places == [3]
     assert office.told[-1] is not None
+
+
+@pytest.mark.parametrize(
+    ("planted", "says"),
+    [
+        ("UPDATE audit_log SET actor = 'nobody' WHERE seq = 2", "changed after it was sealed"),
+        ("DELETE FROM audit_log WHERE seq = 2", "entry 2: missing"),
+        ("DELETE FROM audit_log WHERE seq >= 5", "entry 5: missing"),
+    ],
+)
+async def test_sign_head__what_was_signed_long_ago_was_changed__is_seen_until_it_is_right(
+    office: Office, monkeypatch: pytest.MonkeyPatch, planted: str, says: str
+) -> None:
+    monkeypatch.setattr(auditing, "_STRETCH", 2)
+    for first in (1, 4, 7):
+        await office.write(first, first + 2)
+        await office.run()
+    assert office.places == [3, 6, 9]
+    await execute(office.store, "CREATE TABLE kept AS SELECT * FROM audit_log")
+    await execute(office.store, planted)
+
+    async def seen() -> bool:
+        return says in (await office.run()).fault
+
+    # Two entries each time: nine are looked at in five runs, wherever it is just now.
+    assert True in [await seen() for _ in range(6)]
+    assert await seen()
+    await execute(office.store, "DELETE FROM audit_log")
+    await execute(office.store, "INSERT INTO audit_log SELECT * FROM kept")
+    assert (await office.run()).fault == ""
+    assert office.told[-1] is None
 
 
 async def test_sign_head__log_shorter_than_what_was_signed__is_an_alarm(office: Office) -> None:
