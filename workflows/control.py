@@ -33,6 +33,7 @@ _EPOCH = 1_577_836_800
 gone, database restored) still issues newer ones than any before, and they fit 31 bits to 2088."""
 _STALE_STEP = 3_600
 _CHANGES_PER_RECORD = 100
+_EVENTS_PER_RUN = 500
 
 
 @workflow.defn(name="TradingControlWorkflow")
@@ -244,8 +245,13 @@ class TradingControlWorkflow:
             del self._recalls[0]
 
     async def _leave(self) -> None:
-        """Continue as new when the history is long: what is not done yet goes along."""
-        await workflow.wait_condition(lambda: workflow.info().is_continue_as_new_suggested())
+        """Continue as new when the history is long: what is not done yet goes along.
+
+        Long before the server suggests it: a worker that has lost the run reads all of it again
+        within one task, and one of thousands of events does not fit into its two seconds.
+        """
+        short = workflow.patched("short-runs")
+        await workflow.wait_condition(lambda: _is_long(short))
         await workflow.wait_condition(lambda: self._known and workflow.all_handlers_finished())
         workflow.continue_as_new(
             ControlCarry(
@@ -303,6 +309,12 @@ class TradingControlWorkflow:
 
     def _open_and_known(self) -> bool:
         return self._applied_version() >= self._holds.version and not self.is_paused().paused
+
+
+def _is_long(short: bool) -> bool:
+    info = workflow.info()
+    long = short and info.get_current_history_length() >= _EVENTS_PER_RUN
+    return long or info.is_continue_as_new_suggested()
 
 
 def _clock_version() -> int:

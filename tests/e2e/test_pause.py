@@ -8,7 +8,7 @@ from models.order import OrderStatus, Stage
 from tests.e2e.desk import ONE_SHARE, Desk
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [pytest.param(200, marks=pytest.mark.soak)])
 async def test_pause__many_deposits__none_sent_then_all_executed(desk: Desk, count: int) -> None:
     await desk.play.pause(f"{count} deposits will arrive")
     sent = await desk.placed()

@@ -36,7 +36,7 @@ async def paused_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(50, marks=pytest.mark.timeout(600)),
         pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
 )

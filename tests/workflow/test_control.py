@@ -27,6 +27,7 @@ from models.control import (
     RecordControlInput,
 )
 from models.messages import WakeHeldInput, WakeHeldResult
+from models.requests import Side
 from tests.waiting import eventually
 from workers.runner import sandbox
 from workflows.control import TradingControlWorkflow
@@ -337,6 +338,23 @@ async def test_history__replayed__takes_the_same_steps(control: Handle, fake: Fa
         data_converter=pydantic_data_converter,
     )
     await replayer.replay_workflow(await control.fetch_history())
+
+
+async def test_history__of_some_hundred_events__is_begun_anew_with_its_holds(
+    control: Handle, fake: FakeControl
+) -> None:
+    """A worker that has lost the run must be able to read all of it in one task of two seconds."""
+    await opened(control)
+    first = (await control.describe()).run_id
+    await control.execute_update("pause", HoldCommand(reason="stays", who="ada"))
+    buys = HoldCommand(reason="float", who="ada", side=Side.BUY)
+    lengths = []
+    for verb in ("pause", "resume") * 40:
+        await control.execute_update(verb, buys)
+        lengths.append((await control.describe()).history_length)
+    assert max(lengths) < 600
+    assert (await control.describe()).run_id != first
+    assert await keys_of(control) == {"manual"}
 
 
 async def test_pause__that_cancels__calls_back_once_nothing_can_be_placed(

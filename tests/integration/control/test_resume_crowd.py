@@ -30,7 +30,7 @@ async def _sleepers(rig: ControlRig, count: int) -> list[WorkflowHandle[object, 
 @pytest.mark.parametrize(
     ("sleeping", "held", "arriving"),
     [
-        pytest.param(470, 30, 10, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(470, 30, 10, marks=pytest.mark.timeout(600)),
         pytest.param(0, 5_000, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3000)]),
     ],
 )
