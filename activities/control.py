@@ -39,6 +39,7 @@ DRAIN_SECONDS = 0.4
 """A pause waits so long for what is in flight; with all around it, it takes a second at most."""
 _DRAIN_STEPS = 20
 _ASK_SECONDS = 0.3
+_AGAIN_SECONDS = 0.05
 _WAKES_PER_SECOND = 10
 """A page of held orders is signalled this many times a second."""
 
@@ -83,22 +84,21 @@ class ControlActivities:
     async def apply_control(self, state: ControlState) -> AppliedControl:
         """Make a state known: lease revoked when paused; then wait a moment for what is in flight.
 
-        With Redis down the lease is left to expire, which no renewal can prevent: each is dated
+        Redis that does not answer is asked again for as long as a lease lasts: a restarted one is
+        back sooner. After that the lease has expired, which no renewal can prevent: each is dated
         from before the workflow was asked.
         """
+        problem = ""
         try:
-            if not await self._flags.revoke(state):
-                return AppliedControl(version=state.version, stale=True)
-            left, note = await self._in_flight() if state.holds else ((), "")
-            return AppliedControl(
-                version=state.version,
-                in_flight=left,
-                waiting=0 if state.paused else await self._waiting(),
-                note=note,
-            )
-        except SourceUnavailable as error:
-            activity.logger.warning("lease_left_to_expire", extra={"detail": str(error)})
-            await asyncio.sleep(LEASE_SECONDS)
+            async with asyncio.timeout(LEASE_SECONDS):
+                while True:
+                    try:
+                        return await self._applied(state)
+                    except SourceUnavailable as error:
+                        problem = str(error)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+        except TimeoutError:
+            activity.logger.warning("lease_left_to_expire", extra={"detail": problem})
             return AppliedControl(version=state.version, note=_left_to_expire(state))
 
     @activity.defn(name="record_control")
@@ -170,6 +170,17 @@ class ControlActivities:
         """Orders that were turned away while nobody renewed must not wait for their backstop."""
         with contextlib.suppress(RPCError):
             await self._control().signal("lease_is_back")
+
+    async def _applied(self, state: ControlState) -> AppliedControl:
+        if not await self._flags.revoke(state):
+            return AppliedControl(version=state.version, stale=True)
+        left, note = await self._in_flight() if state.holds else ((), "")
+        return AppliedControl(
+            version=state.version,
+            in_flight=left,
+            waiting=0 if state.paused else await self._waiting(),
+            note=note,
+        )
 
     async def _in_flight(self) -> tuple[tuple[InFlight, ...], str]:
         """What is left over in flight, by Redis and by the claims; a word on who did not answer.

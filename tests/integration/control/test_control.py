@@ -167,6 +167,27 @@ async def test_pause__redis_is_down__returns_and_says_so(
     await rig.until_open()
 
 
+async def test_pause__redis_is_restarted_meanwhile__is_known_as_soon_as_it_is_back(
+    rig: ControlRig, control_redis: Redis
+) -> None:
+    await control_redis.process.kill()
+    pausing = asyncio.create_task(rig.switch.pause(PAUSE))
+
+    async def counts() -> bool:
+        return bool((await rig.state()).paused)
+
+    await eventually(counts)
+    await control_redis.process.start()
+    answer = await pausing
+    assert answer.result is not None
+    assert (answer.result.note, answer.result.in_flight) == ("", ())
+    refused = await rig.begin()
+    assert isinstance(refused, Refusal)
+    assert [hold.who for hold in refused.holds] == ["ada"]
+    await rig.switch.resume(HoldCommand())
+    await rig.until_open()
+
+
 async def test_pause__redis_forgot_what_is_in_flight__names_it_by_its_claim(
     rig: ControlRig, control_redis: Redis
 ) -> None:
