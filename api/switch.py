@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -37,6 +38,8 @@ _AT_ONCE = 3
 """Updates from one process at a time; the server takes ten of all of them together."""
 _READ_BACK_SECONDS = 5.0
 _READ_BACK_STEPS = 25
+_AGAIN_SECONDS, _PAUSE_SECONDS = 1.0, 0.05
+"""An update that was not taken is sent again for so long, so far apart."""
 _TASK_TIMEOUT = timedelta(seconds=2)
 _RETRY_MILLISECONDS = 2_000
 # RuntimeError is how temporalio reports a first connection that fails.
@@ -155,6 +158,25 @@ class TradingSwitch:
             return await self._update(name, command, update_id)
 
     async def _update(self, name: str, command: HoldCommand, update_id: str) -> SwitchAnswer:
+        update_id = f"{name}:{update_id or uuid.uuid4().hex}"
+        until = time.monotonic() + _AGAIN_SECONDS
+        while True:
+            try:
+                result = await self._updated(name, command, update_id)
+                return SwitchAnswer(confirmed=True, result=result)
+            except WorkflowUpdateFailedError as error:
+                raise InvalidInput(name, self._why(error), "see the accepted scopes") from error
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+                if time.monotonic() > until or _unanswered_in_time(error):
+                    # Ten updates in flight or 2,000 in a run are the server's limit, and with no
+                    # worker nothing answers: a signal still gets through.
+                    return await self._signal_and_read_back(name, command, self._why(error))
+            except RuntimeError as error:
+                raise self._unavailable(f"sending {name}", error) from error
+            # A run that ends just now takes no update; the next one does, and counts it once.
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _updated(self, name: str, command: HoldCommand, update_id: str) -> PauseResult:
         start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             WORKFLOW,
             id=CONTROL_WORKFLOW_ID,
@@ -167,22 +189,16 @@ class TradingSwitch:
                 name,
                 _told(command),
                 start_workflow_operation=start,
-                id=f"{name}:{update_id or uuid.uuid4().hex}",
+                id=update_id,
                 result_type=PauseResult,
                 rpc_timeout=self._patience,
             )
-        except WorkflowUpdateFailedError as error:
-            raise InvalidInput(name, self._why(error), "see the accepted scopes") from error
-        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
             # The start's own failure is the same one; nobody else would look at it.
             with contextlib.suppress(TemporalError):
                 await start.workflow_handle()
-            # Ten updates in flight or 2,000 in a run are the server's limit, and with no worker
-            # nothing answers: a signal still gets through.
-            return await self._signal_and_read_back(name, command, self._why(error))
-        except RuntimeError as error:
-            raise self._unavailable(f"sending {name}", error) from error
-        return SwitchAnswer(confirmed=True, result=result)
+            raise
+        return result
 
     async def _signal_and_read_back(
         self, name: str, command: HoldCommand, why: str
@@ -230,6 +246,11 @@ class TradingSwitch:
         if isinstance(cause, RuntimeError):
             return f"no connection to {self._client.service_client.config.target_host}"
         return str(cause) or type(cause).__name__
+
+
+def _unanswered_in_time(error: RPCError | WorkflowUpdateRPCTimeoutOrCancelledError) -> bool:
+    late = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+    return not isinstance(error, RPCError) or error.status in late
 
 
 def _told(command: HoldCommand) -> Mapping[str, str | bool]:

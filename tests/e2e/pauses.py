@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tests.waiting import eventually
 _A_MOMENT = 0.1
 _STREAM = 1
 """Deposits that arrive between two pauses; what is held meanwhile goes on with each resume."""
+_SLOW_SECONDS = 1.0
 _THAWED_SECONDS, _SENT_SECONDS = 0.3, 3.0
 
 
@@ -58,7 +60,10 @@ def troubles(count: int, dice: random.Random) -> list[Trouble]:
 
 @dataclass
 class Pausing:
-    """Plays pauses and remembers how long each took. caught: permits held by a frozen process."""
+    """Plays pauses and remembers how long each took. caught: permits held by a frozen process.
+
+    slow: what was said of those that took more than a second.
+    """
 
     desk: Desk
     flags: Flags
@@ -66,6 +71,7 @@ class Pausing:
     made: list[Requested] = field(default_factory=list)
     took: dict[Trouble, list[float]] = field(default_factory=dict)
     caught: set[str] = field(default_factory=set)
+    slow: Counter[str] = field(default_factory=Counter)
     begun_inside: list[tuple[SeenPause, InFlight]] = field(default_factory=list)
     _frozen: bool = False
 
@@ -96,8 +102,11 @@ class Pausing:
         hurting = None
         if trouble is Trouble.EMPTIED:
             hurting = asyncio.create_task(self._restart_redis())
-        await self.desk.play.pause(f"a drill: {trouble.value}")
-        self.took.setdefault(trouble, []).append(time.monotonic() - began)
+        answer = await self.desk.play.pause(f"a drill: {trouble.value}")
+        took = time.monotonic() - began
+        self.took.setdefault(trouble, []).append(took)
+        if took > _SLOW_SECONDS:
+            self.slow[f"{trouble.name}: {answer.note or 'no note'}"] += 1
         if trouble is Trouble.RESTORED:
             await self._restart_redis(restored=True)
         if hurting is not None:

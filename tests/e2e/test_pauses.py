@@ -73,5 +73,6 @@ def _tell(drill: Pausing, capsys: pytest.CaptureFixture[str], named: int) -> Non
         sys.stdout.write(
             f"\n{sum(each.values())} pauses {dict(each)}, {len(drill.made)} orders, "
             f"{len(drill.caught)} caught with a permit, {named} sent inside a pause and named; "
-            f"p50 {drill.quantile(0.5):.2f} s, p99 {drill.quantile(0.99):.2f} s, most {worst}\n"
+            f"p50 {drill.quantile(0.5):.2f} s, p99 {drill.quantile(0.99):.2f} s, most {worst}, "
+            f"over a second {dict(drill.slow)}\n"
         )

@@ -148,6 +148,21 @@ async def test_pause__update_not_answered__is_signalled_and_read_back(rig: Contr
     await rig.until_open()
 
 
+async def test_pause__while_control_begins_anew__is_answered_all_the_same(rig: ControlRig) -> None:
+    """Told in the moment in which a run ends, an update is the next run's."""
+    first = (await rig.control.describe()).run_id
+    answers = []
+    for _ in range(40):
+        answers.append(await rig.switch.pause(PAUSE))
+        answers.append(await rig.switch.resume(HoldCommand()))
+    runs = [run async for run in rig.client.list_workflows(_RUNS)]
+    assert (await rig.control.describe()).run_id != first
+    assert len(runs) > 3
+    assert {(answer.confirmed, answer.result and answer.result.note) for answer in answers} == {
+        (True, "")
+    }
+
+
 async def test_pause__redis_is_down__returns_and_says_so(
     rig: ControlRig, control_redis: Redis
 ) -> None:
