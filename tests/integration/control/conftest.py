@@ -94,3 +94,11 @@ async def rig(idle_rig: ControlRig) -> ControlRig:
     await idle_rig.start_control()
     await idle_rig.until_open()
     return idle_rig
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """An empty SQLite database, for commands that need nothing else."""
+    url = f"sqlite:///{tmp_path}/bronco.db"
+    upgrade(url)
+    return url

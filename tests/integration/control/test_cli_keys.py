@@ -8,17 +8,10 @@ import pytest
 
 from api.auth import KeyRing
 from clients.api_keys import key_id_of
-from clients.store import Store, upgrade
+from clients.store import Store
 from models.access import Role
 from models.errors import Unauthorized
 from tests.shell import Inline, Shell
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/bronco.db"
-    upgrade(url)
-    return url
 
 
 @pytest.fixture

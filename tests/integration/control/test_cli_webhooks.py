@@ -7,18 +7,11 @@ from pathlib import Path
 import pytest
 
 from clients.private import write_private
-from clients.store import Store, upgrade
+from clients.store import Store
 from clients.webhooks import Secrets
 from tests.shell import Inline, Shell
 
 SHOP = "https://127.0.0.1:9/hooks"
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/bronco.db"
-    upgrade(url)
-    return url
 
 
 @pytest.fixture
