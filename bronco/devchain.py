@@ -4,8 +4,10 @@ Everything uses anvil's published mnemonic, so all keys here are known to everyb
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+from eth_typing import HexStr
 
 from bronco.deployment import (
     ADMIN,
@@ -24,7 +26,7 @@ from bronco.deployment import (
     dev_key,
 )
 from clients.keys import UnsignedTx, account_of, sign_with
-from clients.rpc import Call, Rpc, RpcRefused
+from clients.rpc import Call, Rpc
 from clients.wallet import CallReverted
 from models.chain import DEV_CHAIN_IDS
 from models.errors import ConfigurationError, SourceUnavailable
@@ -44,12 +46,12 @@ __all__ = [
     "dev_address",
     "dev_key",
     "ensure_deployed",
+    "send_together",
 ]
 
 _CREATE_GAS = 8_000_000
 _CALL_GAS = 2_000_000
 _MINED_SECONDS = 30
-_NUDGE_TRIES = 40
 _MAX_FEE = 100 * 10**9
 
 
@@ -84,6 +86,50 @@ async def ensure_deployed(rpc: Rpc, plan: DevChainPlan | None = None) -> tuple[D
         said = "holds transactions of its first account but not our contracts: use a fresh one"
         raise ConfigurationError("the dev chain", said)
     return chain, True
+
+
+async def send_together(rpc: Rpc, raws: Sequence[str]) -> list[HexStr]:
+    """Send signed transactions in one round trip, and return their hashes; mined, if it automines.
+
+    Two things that anvil does with many are kept from happening. One that comes while a block with
+    the transaction before it is being made stays queued for ever (seen: 33 of 40): so no block is
+    made while they come. Those that a block has no room for are forgotten: so they are sent again.
+
+    Raises:
+        SourceUnavailable: the node could not be asked.
+        RpcRefused: it refused one of them.
+    """
+    automine = await rpc.call("anvil_getAutomine")
+    if not automine:
+        return await _broadcast(rpc, raws)
+    await rpc.call("evm_setAutomine", False)
+    try:
+        hashes = await _broadcast(rpc, raws)
+        await _mine_all(rpc, dict(zip(hashes, raws, strict=True)))
+    finally:
+        await rpc.call("evm_setAutomine", True)
+    return hashes
+
+
+async def _broadcast(rpc: Rpc, raws: Sequence[str]) -> list[HexStr]:
+    sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
+    return [HexStr(tx_hash) for tx_hash in await rpc.batch(sends)]
+
+
+async def _mine_all(rpc: Rpc, sent: Mapping[HexStr, str]) -> None:
+    for _ in sent:  # a block takes one of them at least
+        await rpc.call("evm_mine")
+        if all(tx and tx["blockNumber"] for tx in await _known(rpc, sent)):
+            return
+
+
+async def _known(rpc: Rpc, sent: Mapping[HexStr, str]) -> list[dict[str, str] | None]:
+    """What the node knows of each; what it has forgotten was sent again."""
+    known = await rpc.batch([("eth_getTransactionByHash", (tx_hash,)) for tx_hash in sent])
+    forgotten = [raw for raw, tx in zip(sent.values(), known, strict=True) if tx is None]
+    if forgotten:
+        await _broadcast(rpc, forgotten)
+    return known
 
 
 async def _dev_chain_id(rpc: Rpc) -> int:
@@ -135,32 +181,22 @@ class _Sending:
         """Send the steps in one round trip, wait for its blocks, and see that each call worked."""
         steps = self.deployment.steps
         raws = [self._signed(index, step) for index, step in enumerate(steps)]
-        sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
-        hashes = await self._rpc.batch(sends)
-        receipts = await self._receipts(hashes, raws)
+        hashes = await send_together(self._rpc, raws)
+        receipts = await self._receipts(dict(zip(hashes, raws, strict=True)))
         for step, receipt in zip(steps, receipts, strict=True):
             if int(receipt["status"], 16) != 1:
                 raise CallReverted(step.what, f"transaction {receipt['transactionHash']} reverted")
         return max(int(receipt["blockNumber"], 16) for receipt in receipts)
 
-    async def _receipts(self, hashes: list[str], raws: list[str]) -> list[dict[str, str]]:
-        reads: list[Call] = [("eth_getTransactionReceipt", (tx_hash,)) for tx_hash in hashes]
+    async def _receipts(self, sent: Mapping[HexStr, str]) -> list[dict[str, str]]:
+        reads: list[Call] = [("eth_getTransactionReceipt", (tx_hash,)) for tx_hash in sent]
         try:
             async with asyncio.timeout(_MINED_SECONDS):
-                tries = 0
                 while True:
-                    tries += 1
                     receipts = await self._rpc.batch(reads)
                     if all(receipts):
                         return receipts
-                    if tries % _NUDGE_TRIES == 0:
-                        # Seen: anvil held all of them and mined none, or forgot those that a first
-                        # block had no room for.
-                        for raw, receipt in zip(raws, receipts, strict=True):
-                            if not receipt:
-                                with suppress(RpcRefused):  # it has that one
-                                    await self._rpc.call("eth_sendRawTransaction", raw)
-                        await self._rpc.call("evm_mine")
+                    await _known(self._rpc, sent)
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
             detail = f"the contracts are in no block after {_MINED_SECONDS} s"

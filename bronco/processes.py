@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ SYSTEM = "/usr/local/sbin:/usr/sbin:/sbin:/usr/libexec"
 # Below every system's ephemeral range (Linux: 32768, /proc/sys/net/ipv4/ip_local_port_range), so
 # that no outgoing connection takes the port of a program that is down for a moment.
 PORTS = range(20_000, 32_000)
+# The ports we chose last: more than a few stacks take, and few of what a process may hold open.
+_MARKS_KEPT = 128
 # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 PR_SET_PDEATHSIG = 1
 LOG_TAIL_LINES = 20
@@ -74,15 +77,44 @@ def require_program(name: str, remedy: str) -> Path:
     return found
 
 
+_marks: deque[socket.socket] = deque()
+# Not the seeded one: two processes that seeded alike would choose alike.
+_random = random.SystemRandom()
+
+
 def free_port() -> int:
-    """Choose a loopback port that nothing listens on and no outgoing connection will take."""
-    for port in random.sample(PORTS, k=200):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+    """Choose a loopback port that nobody listens on, was given by us, or will get by chance.
+
+    A program takes seconds to listen on its port, and until then nothing of it is to be seen. So
+    the UDP port of the same number is held as the mark that it is given away: by this process, for
+    all others, and no longer than it lives.
+
+    Raises:
+        ConfigurationError: nothing is free.
+    """
+    for port in _random.sample(PORTS, k=min(len(PORTS), 200)):
+        mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            mark.bind(("127.0.0.1", port))
+            _try_listening(port)
+        except OSError:
+            mark.close()
+        else:
+            _keep(mark)
+            return port
     raise ConfigurationError("port", f"none of 200 between {PORTS.start} and {PORTS.stop} is free")
+
+
+def _keep(mark: socket.socket) -> None:
+    _marks.append(mark)
+    while len(_marks) > _MARKS_KEPT:
+        _marks.popleft().close()
+
+
+def _try_listening(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
 
 
 def open_home(directory: Path) -> Path:
@@ -241,6 +273,8 @@ class ManagedProcess:
                 self.fail(f"was not ready after {self.program.ready_seconds:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+        if process.returncode is not None:  # what answered was not ours
+            self.fail(f"ended with {process.returncode}, and something else answers on its port")
 
     async def _is_ready(self, deadline: float) -> bool:
         if self.program.ready is None:

@@ -8,20 +8,18 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from eth_typing import HexStr
 from temporalio.client import Client, WorkflowHandle
 
-from bronco.devchain import FIRST_USER, DevChainPlan, dev_key
+from bronco.devchain import FIRST_USER, DevChainPlan, dev_key, send_together
 from bronco.play import Play, open_play
 from bronco.proof import prove_at_rest
 from bronco.stack import Stack, StackOptions
-from clients.dialects import BroadcastUnknown
 from clients.keys import UnsignedTx, account_of, sign_with
-from clients.rpc import Call
 from clients.sender import ChainSender
 from clients.vault import VAULT, VaultClient
 from clients.wallet import ERC20, USDT, Requested, Wallet
@@ -225,20 +223,7 @@ class Desk:
         return await self._all_mined(raws)
 
     async def _all_mined(self, raws: Sequence[str]) -> list[Requested]:
-        """Send all at once; anvil sometimes forgets some of many, which are sent again."""
-        sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
-        hashes = [HexStr(each) for each in await self.rpc.batch(sends)]
-
-        async def none_missing() -> bool:
-            receipts = await self.sender.receipts(hashes)
-            missing = [raw for raw, found in zip(raws, receipts, strict=True) if found is None]
-            for raw in missing:
-                with suppress(BroadcastUnknown):
-                    await self.sender.broadcast(raw)
-            return not missing
-
-        await eventually(none_missing, timeout=60, interval=0.5)
-        return await self.mined(hashes)
+        return await self.mined(await send_together(self.rpc, raws))
 
     async def mined(self, hashes: Sequence[str]) -> list[Requested]:
         """The requests that these transactions made."""

@@ -17,10 +17,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from eth_typing import HexStr
-
+from bronco.devchain import send_together
 from bronco.proof import broker_order
-from clients.rpc import Call
 from clients.wallet import Requested
 from models.broker import DEAD
 from models.money import MARKET_BUY_LIMIT, MARKET_SELL_LIMIT, SHARE_SCALE
@@ -186,10 +184,9 @@ class Reorganisation:
         return "redeem", token, (CHEAP // 190 + 1 if dear else 2) * SHARE_SCALE, limit
 
     async def _requested(self, raws: Sequence[str]) -> list[Requested]:
-        sends: list[Call] = [("eth_sendRawTransaction", (raw,)) for raw in raws]
-        hashes = await self.desk.rpc.batch(sends)
+        hashes = await send_together(self.desk.rpc, raws)
         await self._mine(1)
-        return await self.desk.mined([HexStr(each) for each in hashes])
+        return await self.desk.mined(hashes)
 
     # --- the reorganisation ---------------------------------------------------------------------
 

@@ -51,14 +51,18 @@ class Seed:
         )
         return result
 
-    async def found(self, kind: str) -> Finding:
-        """What the two runs that come next both see of this kind; more than two are too late."""
+    async def twice(self) -> dict[str, Finding]:
+        """What the two runs that come next both see, by kind; more than two are too late."""
         await self.run()
         await self.run()
         standing = await self.desk.store.findings.standing()
-        of_kind = [one for one in standing if one.kind == kind]
-        assert of_kind, f"no {kind} among {[(one.kind, one.detail) for one in standing]}"
-        return of_kind[0]
+        return {one.kind: one for one in reversed(standing)}
+
+    async def found(self, kind: str) -> Finding:
+        """What the two runs that come next both see of this kind."""
+        found = await self.twice()
+        assert kind in found, f"no {kind} among {[(k, one.detail) for k, one in found.items()]}"
+        return found[kind]
 
     async def well(self) -> None:
         """Nothing is left to be told, and nothing is held."""

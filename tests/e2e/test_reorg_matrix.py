@@ -59,9 +59,11 @@ async def _settle_more_often(desk: Desk) -> None:
     chain = desk.stack.chain
     workflow_id = settlement_workflow_id(chain.chain_id, chain.settler)
     await desk.client.get_workflow_handle(workflow_id).terminate()
+    # A group of requests in a batch each, at worst: while no block comes none of them ends.
+    given = SettlementInput(sweep_seconds=2.0, max_in_flight=len(GROUPS) * len(Phase))
     await desk.client.start_workflow(
         "SettlementWorkflow",
-        SettlementInput(sweep_seconds=2.0),
+        given,
         id=workflow_id,
         task_queue=QUEUE_MAIN,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bronco import processes
 from bronco.processes import ManagedProcess, ProcessFailed, Program, answers, free_port
 from models.errors import ConfigurationError
 from tests.waiting import eventually
@@ -20,6 +21,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
+from bronco import processes
 from bronco.processes import ManagedProcess, Program
 
 async def main():
@@ -29,6 +31,14 @@ async def main():
     await asyncio.sleep(600)
 
 asyncio.run(main())
+"""
+
+CHOOSER = """
+import time
+from bronco.processes import free_port
+
+print(free_port(), flush=True)
+time.sleep(600)
 """
 
 
@@ -96,6 +106,22 @@ async def test_process__somebody_elses_program_answers__is_refused(tmp_path: Pat
     await first.stop()
 
 
+async def test_process__ended_while_another_answers__is_not_taken_for_it(tmp_path: Path) -> None:
+    """Both were started at once on one port, and the other was first to listen."""
+    asked = 0
+
+    async def other_answers() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked > 1:  # the first time is before the start
+            await process.wait()
+        return asked > 1
+
+    process = python(tmp_path, "raise SystemExit(48)", ready=other_answers)
+    with pytest.raises(ProcessFailed, match="ended with 48, and something else answers"):
+        await process.start()
+
+
 async def test_process__ignores_sigterm__is_killed_after_its_grace(tmp_path: Path) -> None:
     process = python(tmp_path, f"{DEAF}; time.sleep(600)", grace_seconds=0.2)
     await process.start()
@@ -160,3 +186,20 @@ def test_free_port__asked_for__is_below_the_ephemeral_range() -> None:
     with Path("/proc/sys/net/ipv4/ip_local_port_range").open() as ranges:
         lowest = int(ranges.read().split()[0])
     assert free_port() < lowest
+
+
+async def test_free_port__given_by_another_process__is_not_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens there yet: two stacks that start at once must not meet."""
+    chooser = python(tmp_path, CHOOSER)
+    await chooser.start()
+    await eventually(lambda: chooser.program.log.read_text().strip())
+    port = int(chooser.program.log.read_text())
+    monkeypatch.setattr(processes, "PORTS", range(port, port + 1))
+    with pytest.raises(ConfigurationError, match="is free"):
+        free_port()
+    await chooser.kill()
+    assert free_port() == port
+    with pytest.raises(ConfigurationError, match="is free"):  # nor twice by one
+        free_port()

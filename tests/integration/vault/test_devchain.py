@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bronco.devchain import DevChain, DevChainPlan, deploy, dev_address
+from bronco.devchain import (
+    ADMIN,
+    DevChain,
+    DevChainPlan,
+    deploy,
+    dev_address,
+    dev_key,
+    send_together,
+)
 from bronco.processes import require_program
 from bronco.services.anvil import Anvil, start_anvil
+from clients.keys import UnsignedTx, account_of, sign_with
 from clients.oracle import OracleClient, PriceStale, PriceUnusable
 from clients.rpc import Rpc
 from clients.vault import VaultClient
@@ -47,6 +56,52 @@ async def test_deploy__twice_on_one_chain__are_two_vaults(vault_rpc: Rpc, desk: 
     last = Wallet(vault_rpc, "0x" + "01" * 32, chain_id=31337, vault=second.vault, usdt=second.usdt)
     assert await last.balance(second.usdt) == 0
     assert DevChain.from_json(second.to_json()) == second
+
+
+async def test_send_together__one_has_no_room_in_the_block__all_are_mined_in_order(
+    desk: Desk,
+) -> None:
+    """anvil forgets what comes after it: room there is for that, and its nonce is too high."""
+    nonce = await desk.sender.latest_nonce(desk.admin.address)
+    sizes = [20_000] * 30 + [250_000] + [1] * 10
+    raws = [_nothing(desk, nonce + ahead, room) for ahead, room in enumerate(sizes)]
+
+    hashes = await send_together(desk.rpc, raws)
+
+    receipts = await desk.sender.receipts(hashes)
+    blocks = [receipt.block_number for receipt in receipts if receipt is not None]
+    assert len(blocks) == len(sizes)
+    assert blocks == sorted(blocks)
+    assert blocks[0] < blocks[-1], "a block had room for all of them"
+    # It mines by itself again.
+    assert (await desk.admin.transact("asking", desk.admin.address, "0x")).ok
+
+
+async def test_send_together__nothing_is_mined__all_wait(desk: Desk) -> None:
+    """Mining is somebody else's: the test of a reorganisation decides when a block comes."""
+    nonce = await desk.sender.latest_nonce(desk.admin.address)
+    await desk.rpc.call("evm_setAutomine", False)
+    try:
+        hashes = await send_together(desk.rpc, [_nothing(desk, nonce, room=1)])
+        assert await desk.sender.receipts(hashes) == [None]
+        await desk.rpc.call("evm_mine")
+        assert None not in await desk.sender.receipts(hashes)
+    finally:
+        await desk.rpc.call("evm_setAutomine", True)
+
+
+def _nothing(desk: Desk, nonce: int, room: int) -> str:
+    """The admin's, to itself: gas for so many bytes at 40 each, of a block's 30,000,000."""
+    tx = UnsignedTx(
+        chain_id=31337,
+        to=desk.admin.address,
+        nonce=nonce,
+        gas=30_000 + 40 * room,
+        max_fee=100 * 10**9,
+        max_priority_fee=1,
+        data="0x" + "ff" * min(room, 20_000),
+    )
+    return sign_with(account_of(dev_key(ADMIN)), tx).raw
 
 
 async def test_deploy__not_a_dev_chain__deploys_nothing(desk: Desk) -> None:
