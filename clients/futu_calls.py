@@ -4,7 +4,7 @@ Market, environment, account and currency are said in every call: the vendor's d
 Hong Kong market, real money, whichever account comes first, and HKD.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -85,13 +85,19 @@ class TradeCalls:
             **self._whose,
         )
 
-    def orders(self, context: Any, refresh: bool, order_id: str = "") -> tuple[BrokerOrder, ...]:
-        """The order list. refresh: from the broker's servers, not from OpenD's memory."""
+    def orders(
+        self, context: Any, refresh: bool, order_id: str = "", statuses: Sequence[str] = ()
+    ) -> tuple[BrokerOrder, ...]:
+        """The order list, of these vendor's statuses if any are given.
+
+        refresh: from the broker's servers, not from OpenD's memory.
+        """
         table = _ask(
             context,
             "order_list",
             context.order_list_query,
             order_id=order_id,
+            status_filter_list=list(statuses),  # it changes the one it is given
             refresh_cache=refresh,
             order_market=self.vendor.futu.TrdMarket.US,
             **self._whose,
@@ -125,7 +131,8 @@ class TradeCalls:
 
     def funds(self, context: Any) -> Funds:
         """Dollars, never another currency's. The list first: a fill in between errs downwards."""
-        orders = self.orders(context, refresh=False)
+        # A day has thousands that have ended, and reading those takes the client seconds.
+        orders = self.orders(context, refresh=False, statuses=maps.MAY_WORK)
         buys = (order for order in orders if order.side is Side.BUY and not order.dead)
         working = sum((order.price * (order.quantity - order.filled) for order in buys), Decimal(0))
         table = _ask(

@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from clients.futu_texts import Refusal, refusal_of
-from models.broker import BrokerOrder, BrokerStatus, MarketState, OrderTicket, Position
+from models.broker import DEAD, BrokerOrder, BrokerStatus, MarketState, OrderTicket, Position
 from models.errors import (
     BroncoError,
     InvalidInput,
@@ -73,6 +73,8 @@ STATUSES: Mapping[str, BrokerStatus] = {
     "DELETED": BrokerStatus.CANCELLED,
     "FILL_CANCELLED": BrokerStatus.FILL_CANCELLED,
 }
+MAY_WORK = tuple(vendor for vendor, status in STATUSES.items() if status not in DEAD)
+"""What the broker may still hold money for; a doubtful one is counted."""
 
 SIDES: Mapping[str, Side] = {
     "BUY": Side.BUY,

@@ -103,17 +103,10 @@ class AuditLog:
         check = ChainCheck(since, heads)
         early, late = await self._stray()
         fault = early or check.start()
-        head, checked = await self.head(), 0
-        while fault is None and check.at.seq < head.seq:
-            page = await self.sealed(check.at.seq, head.seq)
-            fault = _first(map(check.take, page))
-            checked += len(page)
-            if not page:
-                break
-            if report is not None:
-                report(checked, head.seq - since.seq)
+        head = await self.head()
+        fault = fault or await self._walk(check, since, head.seq, report)
         fault = fault or check.end(head) or late
-        unsealed = await self._unsealed()
+        checked, unsealed = check.at.seq - since.seq, await self._unsealed()
         return AuditVerdict(fault, check.at, head, checked, unsealed, check.heads)
 
     async def look_back(
@@ -126,14 +119,24 @@ class AuditLog:
         signed = list(heads)
         check = ChainCheck(since, signed)
         until = min(since.seq + limit, signed[-1].seq)
-        fault = check.start()
-        while fault is None and check.at.seq < until:
+        fault = check.start() or await self._walk(check, since, until)
+        if fault is None and check.at.seq < until:
+            words = f"missing: a head was signed for {signed[-1].seq}"
+            fault = AuditFault(check.at.seq + 1, 0, words)
+        return fault, check.at
+
+    async def _walk(
+        self, check: ChainCheck, since: AuditHead, until: int, report: Progress | None = None
+    ) -> AuditFault | None:
+        """Take what there is up to a place; ends at the first that is wrong."""
+        while check.at.seq < until:
             page = await self.sealed(check.at.seq, until)
             fault = _first(map(check.take, page))
-            if not page:
-                words = f"missing: a head was signed for {signed[-1].seq}"
-                fault = AuditFault(check.at.seq + 1, 0, words)
-        return fault, check.at
+            if fault is not None or not page:
+                return fault
+            if report is not None:
+                report(check.at.seq - since.seq, until - since.seq)
+        return None
 
     async def sealed(self, after: int, until: int, limit: int = _PAGE) -> list[Sealed]:
         """Sealed entries in a range of the chain, `after` not included, in its order."""

@@ -15,8 +15,8 @@ Progress = Callable[[int, int], None]
 class AuditVerdict(NamedTuple):
     """What a check found.
 
-    reached: where it came to; head: where the log ends. checked: entries looked at; unsealed: those
-    that no chain holds yet. heads: signed heads that were found in it.
+    reached: where it came to; head: where the log ends. checked: entries that are right; unsealed:
+    those that no chain holds yet. heads: signed heads that were found in it.
     """
 
     fault: AuditFault | None

@@ -106,7 +106,7 @@ class TradeDesk:
         if faults.is_on("stale_list") and not c2s.refreshCache:
             orders = self._stale.get(account.id, [])
         else:
-            day = _named(self._venue.day_list(account.id), c2s.filterConditions)
+            day = _wanted(self._venue.day_list(account.id), c2s)
             orders = self._messages(day, account)
         s2c.orderList.extend(_filtered(orders, c2s))
 
@@ -209,10 +209,14 @@ class TradeDesk:
         return [wire.order_message(order, account.currency) for order in orders]
 
 
-def _named(orders: Iterable[Order], conditions: Message) -> Iterable[Order]:
-    """Those asked for by id, if any are: place_order asks for one out of thousands each time."""
-    wanted = set(conditions.orderIDExList)
-    return [order for order in orders if str(order.id) in wanted] if wanted else orders
+def _wanted(orders: Iterable[Order], c2s: Message) -> Iterable[Order]:
+    """Those of these ids and statuses, if any are given: few are asked for out of thousands."""
+    ids, statuses = set(c2s.filterConditions.orderIDExList), set(c2s.filterStatusList)
+    return [
+        order
+        for order in orders
+        if (not ids or str(order.id) in ids) and (not statuses or order.status in statuses)
+    ]
 
 
 def _filtered(orders: Iterable[Message], c2s: Message) -> list[Message]:

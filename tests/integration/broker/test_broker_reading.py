@@ -68,6 +68,14 @@ async def test_funds__filled_buy__has_left_the_cash(desk: Desk) -> None:
     assert funds.working_buys == 0
 
 
+async def test_funds__half_of_a_buy_filled__the_other_half_still_works(desk: Desk) -> None:
+    await desk.control.fault("partial_fill", quantity=3)
+    order = ticket(quantity=4, price="200")
+    await desk.client.place(order, SEND_SECONDS)
+    await eventually(lambda: any(push.filled == 3 for push in desk.pushes))
+    assert (await desk.client.funds()).working_buys == Decimal(200)
+
+
 async def test_positions__long_and_short__are_signed_whole_shares(desk: Desk) -> None:
     await desk.control.set_position("AAPL", 12)
     await desk.control.set_position("MSFT", -3)
