@@ -25,7 +25,8 @@ _GAP_SECONDS = "0.05"
 @pytest_asyncio.fixture(scope="module")
 async def paused_desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
     home = tmp_path_factory.mktemp("pauses")
-    chosen = options(home, broker_place_gap_seconds=_GAP_SECONDS)
+    # The book is read as often as in production: after a thousand orders each read costs.
+    chosen = options(home, broker_place_gap_seconds=_GAP_SECONDS, broker_poll_seconds="3.5")
     async with (
         stack(replace(chosen, real_redis=True, workers=_ROLES)) as running,
         opened(running) as desk,
