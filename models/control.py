@@ -211,7 +211,10 @@ class RecordControlInput(BaseModel):
 
 
 class ControlCarry(BaseModel):
-    """What one run of the control workflow leaves to the next."""
+    """What one run of the control workflow leaves to the next.
+
+    applied: the newest state that was made known; recorded: the version on record.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -219,3 +222,5 @@ class ControlCarry(BaseModel):
     unrecorded: tuple[ControlChange, ...] = ()
     wake: bool = False
     recalls: tuple[Recall, ...] = ()
+    applied: AppliedControl | None = None
+    recorded: int = -1

@@ -46,8 +46,8 @@ class TradingControlWorkflow:
         self._holds = Holds(carried.state, carried.unrecorded) if carried else self._unknown()
         self._inbox: list[ControlOrder] = []
         self._wake = carried.wake if carried else False
-        self._applied: AppliedControl | None = None
-        self._recorded = -1
+        self._applied: AppliedControl | None = carried.applied if carried else None
+        self._recorded = carried.recorded if carried else -1
         self._recalls = list(carried.recalls) if carried else []
         self._cancelling = 0
         workflow.set_current_details(self._holds.in_words())
@@ -178,6 +178,9 @@ class TradingControlWorkflow:
         """Make each state known, one after the other; several changes may become one."""
         if not self._known:
             await self._load()
+        if self._applied is not None:
+            # The run before made it known: a pause that comes now is not to wait for that again.
+            await workflow.wait_condition(lambda: self._applied_version() < self._holds.version)
         while True:
             state = self.is_paused()
             applied = await workflow.execute_activity_method(
@@ -259,6 +262,8 @@ class TradingControlWorkflow:
                 unrecorded=tuple(self._holds.unrecorded),
                 wake=self._wake,
                 recalls=tuple(self._recalls),
+                applied=self._applied,
+                recorded=self._recorded,
             )
         )
 

@@ -355,6 +355,9 @@ async def test_history__of_some_hundred_events__is_begun_anew_with_its_holds(
     assert max(lengths) < 600
     assert (await control.describe()).run_id != first
     assert await keys_of(control) == {"manual"}
+    # A pause that meets a new run waits for no state that the run before has made known.
+    versions = [state.version for state in fake.states]
+    assert len(versions) == len(set(versions)) > 80
 
 
 async def test_pause__that_cancels__calls_back_once_nothing_can_be_placed(
