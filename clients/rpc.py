@@ -7,7 +7,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from aiohttp import ClientConnectorError, ClientError, ClientResponseError, ClientTimeout
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    TCPConnector,
+)
+from eth_typing import URI
+from web3._utils.http_session_manager import HTTPSessionManager
 from web3.exceptions import Web3Exception
 from web3.providers import AsyncHTTPProvider
 from web3.types import RPCEndpoint, RPCResponse
@@ -19,8 +28,44 @@ Call = tuple[str, Sequence[Any]]
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
 
+class _Sessions(HTTPSessionManager):
+    """web3's, without its lock: one for all of a process, taken in a thread for each request.
+
+    Who was cancelled while waiting for it took it all the same and never gave it back: no request
+    of the process was sent any more, and only a restart helped. One event loop needs none.
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def async_cache_and_return_session(
+        self,
+        endpoint_uri: URI,
+        session: ClientSession | None = None,
+        request_timeout: ClientTimeout | None = None,
+    ) -> ClientSession:
+        """The session of this endpoint. Awaits nothing, so that nobody comes in between."""
+        loop = asyncio.get_running_loop()
+        known: ClientSession | None = self.session_cache.get_cache_entry(endpoint_uri)
+        if known is None or known.closed or self._loop is not loop:
+            connector = TCPConnector(force_close=True, enable_cleanup_closed=True)
+            known = session or ClientSession(raise_for_status=True, connector=connector)
+            self.session_cache.cache(endpoint_uri, known)
+            self._loop = loop
+        return known
+
+
 class _Provider(AsyncHTTPProvider):
-    """web3's, but for the decoding of what comes."""
+    """web3's, but for its sessions and the decoding of what comes."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
+        # failure is decided above.
+        super().__init__(
+            url,
+            request_kwargs={"timeout": ClientTimeout(total=timeout_seconds)},
+            exception_retry_configuration=None,
+        )
+        self._request_session_manager = _Sessions()
 
     @staticmethod
     def decode_rpc_response(raw_response: bytes) -> RPCResponse:
@@ -78,13 +123,7 @@ class Rpc:
         self.url = url
         self.name = name
         self._timeout = timeout_seconds
-        # No retries inside: web3 repeats even eth_sendRawTransaction, and what to do after a
-        # failure is decided above.
-        self._provider = _Provider(
-            url,
-            request_kwargs={"timeout": ClientTimeout(total=timeout_seconds)},
-            exception_retry_configuration=None,
-        )
+        self._provider = _Provider(url, timeout_seconds)
 
     async def close(self) -> None:
         """Close the connection."""
