@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 RENEW_SECONDS = 0.5
 DRAIN_SECONDS = 0.25
-"""A pause waits so long for what is in flight, and names what is left: with all around it, it takes
-a second at most, on two busy cores too."""
+"""A pause waits so long for what is in flight, and names what is left: a second is what it is meant
+to take at most, with all around it."""
 _DRAIN_STEPS = 12
 _ASK_SECONDS = 0.3
 _AGAIN_SECONDS = 0.05

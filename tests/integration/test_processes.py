@@ -21,7 +21,6 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from bronco import processes
 from bronco.processes import ManagedProcess, Program
 
 async def main():
