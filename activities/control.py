@@ -149,9 +149,9 @@ class ControlActivities:
         return WakeHeldResult(woken=woken)
 
     async def _renew(self) -> _Renewal:
-        """One renewal, dated from before the workflow was asked."""
+        """One renewal, dated from before the workflow was asked, for that run of Redis alone."""
         try:
-            asked_at = await self._flags.now()
+            asked = await self._flags.moment()
             # One that was terminated would still answer, with what it last knew.
             state = await self._control().query(
                 "is_paused",
@@ -161,7 +161,7 @@ class ControlActivities:
             )
             if state.paused:
                 return _Renewal.CLOSED
-            renewed = await self._flags.renew_lease(state, LEASE_SECONDS, asked_at=asked_at)
+            renewed = await self._flags.renew_lease(state, LEASE_SECONDS, asked=asked)
         except (SourceUnavailable, TemporalError) as error:
             activity.logger.warning("lease_not_renewed", extra={"detail": str(error)})
             return _Renewal.FAILED

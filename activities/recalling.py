@@ -10,8 +10,11 @@ from temporalio import activity
 
 from models.control import Recall, Recalled
 from models.drafts import AuditDraft
+from models.errors import SourceUnavailable
+from models.requests import parse_remark
 
 if TYPE_CHECKING:
+    from clients.flags import Flags
     from clients.gateway import WorkflowGateway
     from clients.store import Store
 
@@ -22,8 +25,9 @@ _PAGE = 50
 class RecallActivities:
     """Tells working orders that the desk wants them back; telling them twice is harmless."""
 
-    def __init__(self, store: Store, gateway: WorkflowGateway) -> None:
+    def __init__(self, store: Store, flags: Flags, gateway: WorkflowGateway) -> None:
         self._store = store
+        self._flags = flags
         self._gateway = gateway
 
     @activity.defn(name="recall_working")
@@ -35,20 +39,33 @@ class RecallActivities:
         Raises:
             SourceUnavailable: store or Temporal could not be asked; it is repeated as a whole.
         """
-        told: set[str] = set()
+        # In the order in which a placement goes on from one to the next: none slips between them.
+        told = await self._tell(await self._on_their_way(recall), recall)
         last = 0
         while page := await self._store.orders.working(recall.side, recall.symbol, last, _PAGE):
-            told |= await self._tell({workflow_id for _, workflow_id in page}, recall)
+            told |= await self._tell({workflow_id for _, workflow_id in page} - told, recall)
             last = page[-1][0]
-        told |= await self._tell(await self._in_hand(recall) - told, recall)
         await self._store.audit.append(_audit_of(recall, len(told)))
         return Recalled(orders=len(told))
 
-    async def _in_hand(self, recall: Recall) -> set[str]:
+    async def _on_their_way(self, recall: Recall) -> set[str]:
         """Workflows of orders that were being sent when the hold came into force."""
+        begun = await self._begun()
         claims = await self._store.placements.in_hand(datetime.now(UTC))
-        covered = {row.request_id for row in claims if recall.covers(row.side, row.symbol)}
-        return set((await self._store.orders.workflow_ids(covered)).values()) if covered else set()
+        found = await self._store.orders.workflow_ids(
+            begun | {row.request_id for row in claims}, recall.side, recall.symbol
+        )
+        return set(found.values())
+
+    async def _begun(self) -> set[str]:
+        """Requests whose placement has a permit; without Redis only the claims are known."""
+        try:
+            flights = await self._flags.in_flight()
+        except SourceUnavailable as error:
+            activity.logger.warning("recall_without_redis", extra={"detail": str(error)})
+            return set()
+        parsed = (parse_remark(flight.remark) for flight in flights)
+        return {request_id for request_id, _ in filter(None, parsed)}
 
     async def _tell(self, workflow_ids: set[str], recall: Recall) -> set[str]:
         """Those that took the signal."""

@@ -3,6 +3,7 @@
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
+import asyncio
 import hashlib
 import time
 import uuid
@@ -35,8 +36,10 @@ _KEPT_BYTES = 60_000
 # Longer than any POST takes to answer; whoever died is followed after it.
 _RUNS = timedelta(seconds=60)
 _SWEEP_SECONDS = 3600.0
-# Temporal knows an update by its id, so a pause happens once also where no database notes it.
+# Temporal knows an update by its id, so a pause happens once also where no database notes it; it
+# waits neither for a slow one nor for the one before.
 _WITHOUT_RECORD = frozenset({"POST /control/pause"})
+_RECORD_SECONDS = 0.5
 _log = logger("api")
 
 
@@ -80,14 +83,20 @@ class Once:
         ours = _digest(caller.name, route, key)
         asked = _digest(scope["path"], scope.get("query_string", b"").decode("latin-1"), body)
         token = uuid.uuid4().hex
+        without = route in _WITHOUT_RECORD
         try:
-            admitted = await self._keys.begin(ours, asked, token, runs=_RUNS, now=datetime.now(UTC))
-        except SourceUnavailable:
-            if route not in _WITHOUT_RECORD:
+            async with asyncio.timeout(_RECORD_SECONDS if without else None):
+                admitted = await self._keys.begin(
+                    ours, asked, token, runs=_RUNS, now=datetime.now(UTC)
+                )
+        except (SourceUnavailable, TimeoutError):
+            if not without:
                 raise
             return await _carried_out(self._app, scope, receive, body)
         if admitted.turn is Turn.GO:
             return await self._carry_out(scope, receive, body, (ours, token))
+        if without and admitted.turn is Turn.RUNNING:
+            return await _carried_out(self._app, scope, receive, body)
         return [_as_before(admitted, key)]
 
     async def _carry_out(
@@ -179,6 +188,9 @@ async def _body_of(receive: Receive) -> bytes:
     body, more = bytearray(), True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            # Also when all of it had come: what is missing would be taken for "everything".
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "the caller left before the body was read")
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > _BODY_BYTES:

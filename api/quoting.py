@@ -139,7 +139,7 @@ class QuoteAsk(BaseModel):
         pattern=r"^([0-9]{1,38})?$",
         description="USDT units per token, fee included; left out: market, within the band",
     )
-    deadline: int = Field(0, ge=0, le=2**40, description="Unix seconds; left out: in a day")
+    deadline: int = Field(0, ge=0, le=2**37, description="Unix seconds; left out: in a day")
 
     def told(self) -> QuoteInput:
         """The question, as the workflow takes it.

@@ -153,6 +153,18 @@ class TradingSwitch:
         except _NOT_REACHED as error:
             raise self._unavailable(f"sending {name}", error) from error
 
+    async def wake(self) -> None:
+        """Have the orders woken that found trading closed, once it is open.
+
+        Raises:
+            SourceUnavailable: Temporal could not be told.
+        """
+        try:
+            patience = timedelta(seconds=_READ_BACK_SECONDS)
+            await self._handle.signal("lease_is_back", rpc_timeout=patience)
+        except _NOT_REACHED as error:
+            raise self._unavailable("sending lease_is_back", error) from error
+
     async def _change(self, name: str, command: HoldCommand, update_id: str) -> SwitchAnswer:
         async with self._lane:
             return await self._update(name, command, update_id)

@@ -14,16 +14,27 @@ local function run_id()
 end
 """
 
+# Which run of the server answers, then seconds and microseconds of its clock.
+MOMENT = (
+    CLOCK
+    + """
+local t = redis.call('TIME')
+return {run_id(), t[1], t[2]}
+"""
+)
+
 # KEYS: lease, version, holds.
-# ARGV: version, open (0|1), ttl ms, asked at ms or 0, then scope and JSON per scope.
+# ARGV: version, open (0|1), ttl ms, asked at ms or 0, by which run or '', then scope and JSON per
+# scope. An answer asked for by another run opens nothing: what was revoked since may be forgotten.
 STATE = (
     CLOCK
     + """
 local version = tonumber(ARGV[1])
+if ARGV[5] ~= '' and ARGV[5] ~= run_id() then return 0 end
 if version < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
 redis.call('SET', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[3])
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
 if ARGV[2] == '0' then
   redis.call('DEL', KEYS[1])
   return 1

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -15,6 +15,7 @@ from clients.flag_scripts import (
     DROP_SLOT,
     IN_FLIGHT,
     KEEP_SLOT,
+    MOMENT,
     SLOT,
     STATE,
     USE_SLOT,
@@ -34,6 +35,16 @@ _IN_FLIGHT = f"{_PREFIX}inflight"
 _ANY = "*"
 # A burst waits for a connection: to open many at once takes longer than one script.
 _CONNECTIONS = 8
+
+
+class Moment(NamedTuple):
+    """Unix seconds by Redis's clock, and the run of the server that told them."""
+
+    at: float
+    run: str
+
+
+_NEVER = Moment(0.0, "")
 
 
 class Flags:
@@ -60,6 +71,7 @@ class Flags:
             raise ConfigurationError("redis_url", str(error)) from error
         self.pool = pool
         self._redis: Redis = Redis.from_pool(pool)
+        self._moment = self._redis.register_script(MOMENT)
         self._state = self._redis.register_script(STATE)
         self._begin = self._redis.register_script(BEGIN)
         self._listing = self._redis.register_script(IN_FLIGHT)
@@ -70,20 +82,25 @@ class Flags:
         self._lines: dict[str, PlacingLine] = {}
 
     async def now(self) -> float:
-        """Unix seconds of the server's clock: take it before asking what renew_lease will say."""
-        seconds, microseconds = await asked("reading the clock", self._redis.time())
-        return float(seconds) + float(microseconds) / 1e6
+        """Unix seconds of the server's clock."""
+        return (await self.moment()).at
+
+    async def moment(self) -> Moment:
+        """Take it before asking what renew_lease will say."""
+        run_id, seconds, microseconds = await run("reading the clock", self._moment, [], [])
+        return Moment(float(seconds) + float(microseconds) / 1e6, str(run_id))
 
     async def renew_lease(
-        self, state: ControlState, ttl: float = 2.0, *, asked_at: float | None = None
+        self, state: ControlState, ttl: float = 2.0, *, asked: Moment = _NEVER
     ) -> bool:
-        """Keep trading open for ttl seconds (from `asked_at`, else from now), as `state` says.
+        """Keep trading open for ttl seconds (from `asked`, else from now), as `state` says.
 
-        asked_at: `now()` before the control workflow was asked, so that an answer that was held up
+        asked: `moment()` before the control workflow was asked, so that an answer that was held up
         on its way opens nothing. False = trading is not open by this call: the stored version is
-        newer (then nothing changes), the state is paused (then it closes) or is too old an answer.
+        newer or Redis was restarted since (then nothing changes), the state is paused (then it
+        closes) or is too old an answer.
         """
-        renewed = await self._publish("renewing the lease", state, ttl, asked_at or 0.0)
+        renewed = await self._publish("renewing the lease", state, ttl, asked)
         return renewed and not state.paused
 
     async def revoke(self, state: ControlState) -> bool:
@@ -91,7 +108,7 @@ class Flags:
 
         False, and nothing changes, when the stored version is newer.
         """
-        return await self._publish("revoking the lease", state, 0.0, 0.0)
+        return await self._publish("revoking the lease", state, 0.0, _NEVER)
 
     async def newest_version(self) -> int:
         """Version of the newest state published: a control workflow begun anew goes on there."""
@@ -252,11 +269,11 @@ class Flags:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _publish(self, doing: str, state: ControlState, ttl: float, asked_at: float) -> bool:
+    async def _publish(self, doing: str, state: ControlState, ttl: float, since: Moment) -> bool:
         opening = 0 if state.paused else 1
-        times = [_milliseconds(ttl), _milliseconds(asked_at)]
+        times = [_milliseconds(ttl), _milliseconds(since.at)]
         keys = [_LEASE, _VERSION, _HOLDS]
-        arguments: list[str | int] = [state.version, opening, *times, *_scoped(state)]
+        arguments: list[str | int] = [state.version, opening, *times, since.run, *_scoped(state)]
         return int(await run(doing, self._state, keys, arguments)) == 1
 
 

@@ -42,7 +42,7 @@ class Outside:
         host, port = parsed.raw_host or "", parsed.port or 443
         try:
             found = await PublicResolver(self).resolve(host, port, socket.AF_UNSPEC)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # Unicode: a label that IDNA does not take
             raise InvalidInput("url", host, f"{_REMEDY}: {error}") from error
         if not found:
             raise InvalidInput("url", host, f"{_REMEDY}: it has no address")

@@ -114,10 +114,6 @@ class Recall(BaseModel):
     reason: str = ""
     who: str = ""
 
-    def covers(self, side: Side, symbol: str) -> bool:
-        """Whether an order of this side and symbol is called back."""
-        return self.side in (None, side) and self.symbol in ("", symbol)
-
 
 class Recalled(BaseModel):
     """How many orders were told that they are called back."""

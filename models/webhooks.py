@@ -103,6 +103,10 @@ class Sent(NamedTuple):
         return self.status == 410
 
 
+NOT_KEPT = Sent(0, "the change is not kept any more")
+"""There is nothing to send: it is given up at once, and says nothing of the endpoint."""
+
+
 class RetryPolicy(NamedTuple):
     """When a send is tried again. first, most: the pauses. lifetime: of a change, then it is up."""
 

@@ -266,7 +266,7 @@ def _wakes(chain: ChainSettings) -> HeadWatch | Polling:
 
 def _control(clients: Clients) -> list[Callable[..., Any]]:
     control = ControlActivities(clients.store, clients.flags, clients.temporal)
-    return [*_of(control), *_of(RecallActivities(clients.store, clients.gateway))]
+    return [*_of(control), *_of(RecallActivities(clients.store, clients.flags, clients.gateway))]
 
 
 def _worker(

@@ -17,7 +17,7 @@ from clients.store.store import Store
 from clients.webhooks import Secrets, WebhookSender
 from models.changes import Change
 from models.errors import BroncoError
-from models.webhooks import Delivery, DeliveryState, RetryPolicy, Sent, Webhook
+from models.webhooks import NOT_KEPT, Delivery, DeliveryState, RetryPolicy, Webhook
 
 _EVERY_SECONDS = 0.5
 _AT_ONCE = 8
@@ -74,10 +74,10 @@ class Teller:
             task.add_done_callback(running.discard)
 
     async def _send(self, endpoint: Webhook, delivery: Delivery, change: Change | None) -> None:
-        sent = Sent(0, "the change is not kept any more")
+        sent = NOT_KEPT
         if change is not None:
             sent = await self._sender.send(endpoint, change)
-        metrics.WEBHOOK_SENDS.labels("ok" if sent.ok else "failed").inc()
+            metrics.WEBHOOK_SENDS.labels("ok" if sent.ok else "failed").inc()
         try:
             state = await self._store.deliveries.note(
                 delivery, sent, self._policy, datetime.now(UTC)

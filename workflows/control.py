@@ -186,8 +186,9 @@ class TradingControlWorkflow:
             applied = await workflow.execute_activity_method(
                 ControlActivities.apply_control, state, summary=f"version {state.version}", **APPLY
             )
-            if applied.stale and state.version == self._holds.version:
-                self._holds.version += _STALE_STEP
+            if applied.stale:  # nothing was made known, so nothing is confirmed
+                if state.version == self._holds.version:
+                    self._holds.version += _STALE_STEP
                 continue
             self._applied = applied
             await workflow.wait_condition(lambda: self._applied_version() < self._holds.version)

@@ -64,12 +64,13 @@ def hold_command(args: Sequence[Any]) -> HoldCommand | None:
         command = HoldCommand.model_validate(args[0] if args else None)
     except ValidationError:
         return None
+    symbol = command.symbol.upper()
     return command.model_copy(
         update={
             "key": _key(command.key),
             "reason": _text(command.reason, _REASON_LENGTH),
             "who": _text(command.who, _NAME_LENGTH),
-            "symbol": command.symbol.upper() if len(command.symbol) <= _SYMBOL_LENGTH else "",
+            "symbol": symbol if len(symbol) <= _SYMBOL_LENGTH else "",
         }
     )
 
@@ -99,9 +100,10 @@ def _scope(fields: Mapping[str, Any]) -> tuple[Side | None, str, bool]:
     known = set(fields) <= {"reason", "who", "side", "symbol", "key", "kind", "cancel_working"}
     if not (known and isinstance(side, str) and isinstance(symbol, str)):
         return None, "", False
-    if (side and side.upper() not in Side.__members__) or len(symbol) > _SYMBOL_LENGTH:
+    side, symbol = side.upper(), symbol.upper()  # "ß" is two letters then
+    if (side and side not in Side.__members__) or len(symbol) > _SYMBOL_LENGTH:
         return None, "", False
-    return (Side(side.upper()) if side else None), symbol.upper(), True
+    return (Side(side) if side else None), symbol, True
 
 
 def _key(key: str) -> str:

@@ -31,7 +31,7 @@ class OrderGate:
         self._waits = 0
 
     def passed(self) -> None:
-        """An order was placed: the next wait, if any, is a new one."""
+        """The row says something else now: the next wait, if any, is a new one."""
         self._registered, self._outcome, self._waits = None, None, 0
 
     async def wait(self, placed: PlaceOrderResult) -> None:

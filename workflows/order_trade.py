@@ -193,7 +193,7 @@ class OrderTrade:
         state.tries += 1
         state.attempt += 1
         state.order = None
-        await self.steps.record(Stage.QUEUED, f"try {state.tries} was rejected: {detail}")
+        await self._tell(Stage.QUEUED, f"try {state.tries} was rejected: {detail}")
         if state.tries >= state.policy.tries:
             return Decision(ItemKind.REFUND, Reason.BROKER_REJECTED, detail)
         await self.steps.pause(min(state.policy.try_pause, state.until_expiry()))
@@ -220,11 +220,17 @@ class OrderTrade:
                 self.state.resolving = False
                 return resolved
             if pause == 0.0:
-                await self.steps.record(Stage.UNKNOWN, resolved.detail)
+                await self._tell(Stage.UNKNOWN, resolved.detail)
             self.steps.renew()
             pause = max(pause * 1.25, resolved.retry_seconds or _FIRST_LOOK_SECONDS)
             pause = min(pause, SLOWEST_RETRY_SECONDS)
             await self.steps.woken(pause)
+
+    async def _tell(self, stage: Stage, words: str) -> None:
+        """Write what is no wait to the row: a resume looks there, so the next wait is written."""
+        await self.steps.record(stage, words)
+        if workflow.patched("waits-are-told-anew"):
+            self._gate.passed()
 
     async def _ask_what_became(self, cause: str) -> ResolveResult:
         state = self.state

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from bronco.devchain import FIRST_USER, dev_key
+from bronco.devchain import FIRST_USER, dev_key, send_together
 from bronco.stack import Stack
 from clients.abi import load_contract
 from clients.keys import UnsignedTx, account_of, sign_with
@@ -60,26 +60,23 @@ class BenchChain:
         )
 
     async def burst(self, count: int) -> None:
-        """`count` deposits in one block, so that they all arrive at once."""
-        await self.rpc.call("evm_setAutomine", False)
+        """`count` deposits in as few blocks as hold them, so that they all arrive at once."""
         account = account_of(self._key)
         nonce = await self._sender.pending_nonce(account.address)
         fees = await self._sender.fee_suggestion()
         deadline = int(time.time()) + LIFETIME_SECONDS
         terms = (self._asset, DEPOSIT_UNITS, MARKET_BUY_LIMIT, deadline, account.address)
-        for offset in range(count):
-            tx = UnsignedTx(
-                chain_id=self._chain.chain_id,
-                to=self._chain.vault,
-                nonce=nonce + offset,
-                gas=_GAS,
-                max_fee=fees.max_fee,
-                max_priority_fee=fees.max_priority_fee,
-                data=_VAULT.calldata("deposit", *terms),
-            )
-            await self._sender.broadcast(sign_with(account, tx).raw)
-        await self.rpc.call("evm_mine")
-        await self.rpc.call("evm_setAutomine", True)
+        first = UnsignedTx(
+            chain_id=self._chain.chain_id,
+            to=self._chain.vault,
+            nonce=nonce,
+            gas=_GAS,
+            max_fee=fees.max_fee,
+            max_priority_fee=fees.max_priority_fee,
+            data=_VAULT.calldata("deposit", *terms),
+        )
+        each = (first.model_copy(update={"nonce": nonce + offset}) for offset in range(count))
+        await send_together(self.rpc, [sign_with(account, tx).raw for tx in each])
 
     async def backlog(self, count: int) -> None:
         """`count` small deposits as fast as the chain takes them: it signs for its dev accounts."""
@@ -125,6 +122,7 @@ class BenchChain:
         await self.rpc.call("anvil_impersonateAccount", settler)
         call = {"from": settler, "to": self._chain.vault, "data": settle_calldata(items, ())}
         sent = await self.rpc.call("eth_sendTransaction", call | {"gas": hex(20_000_000)})
+        await self.rpc.call("evm_mine")  # anvil answers before it has mined by itself
         await self.rpc.call("anvil_stopImpersonatingAccount", settler)
         receipt = await self._sender.receipt(sent)
         if receipt is None or len([e for e in receipt.events if e.name == "Settled"]) < len(items):

@@ -1,7 +1,6 @@
 """api-key: who may use the API, in which role, and until when."""
 
 import asyncio
-import getpass
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +91,7 @@ def revoke(
     who: Who = "",
 ) -> None:
     """End keys for good: the next request with one is refused."""
-    for row in asyncio.run(_revoke(which, who or getpass.getuser(), reason)):
+    for row in asyncio.run(_revoke(which, who, reason)):
         write(f"{row.key_id} of {row.name} is revoked")
 
 
@@ -158,7 +157,7 @@ def _handing_out(days: int, who: str, out: Path | None) -> "Iterator[KeyDraft]":
     if out is not None:
         write_private(out, made.text + "\n", "key file")
     try:
-        yield KeyDraft(made.key_id, made.digest, timedelta(days=days), who or getpass.getuser())
+        yield KeyDraft(made.key_id, made.digest, timedelta(days=days), who)
     except BaseException:
         if out is not None:
             out.unlink()

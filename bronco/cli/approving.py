@@ -1,7 +1,6 @@
 """approve: an approver's signature for what the vault refuses to a settler alone."""
 
 import asyncio
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +56,6 @@ def approve(
         raise typer.BadParameter("--signer needs --signature")
     if keystore and password_file is None:
         raise typer.BadParameter("--keystore needs --password-file")
-    name = who or getpass.getuser()
     if not signature and keystore is None:
         _show(asyncio.run(_read(order)), as_json=as_json)
         return
@@ -68,7 +66,7 @@ def approve(
         if not yes:
             typer.confirm("Sign this?", abort=True)
         signature = _signed(view, keystore, password_file)
-    case = asyncio.run(_hand_in(order, _given(signature, name, signer)))
+    case = asyncio.run(_hand_in(order, _given(signature, who, signer)))
     if as_json:
         write_json(case)
     elif case.missing:

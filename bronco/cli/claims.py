@@ -1,7 +1,6 @@
 """claim-ratio: what a person found out about the shares that an order filled in."""
 
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +40,7 @@ def claim_ratio(
     if not yes:
         words = f"Attempt {attempt} of order {order} filled in shares of {told} per token?"
         typer.confirm(words, abort=True)
-    row = asyncio.run(_tell(order, attempt, told, who or getpass.getuser(), reason))
+    row = asyncio.run(_tell(order, attempt, told, who, reason))
     write(f"Written: {row.remark} at {told} shares per token. The order goes on by itself.")
 
 

@@ -1,7 +1,6 @@
 """doctor: why an order is stuck, in words, and what may be done about it."""
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -58,7 +57,7 @@ def doctor(
         asyncio.run(_all(timedelta(seconds=quiet), limit, as_json=as_json))
         return
     verb = known[do] if do else None
-    asyncio.run(_one(order, verb, who or getpass.getuser(), reason, yes=yes, as_json=as_json))
+    asyncio.run(_one(order, verb, who, reason, yes=yes, as_json=as_json))
 
 
 async def _one(

@@ -1,7 +1,6 @@
 """drain: before an upgrade, stop intake and see to it that nothing is under way."""
 
 import asyncio
-import getpass
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bronco.cli.output import NOT_CONFIRMED, warn, write, write_in_flight, write_json
+from bronco.cli.trading import Who
 
 if TYPE_CHECKING:
     from api.draining import DrainStatus
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def drain(
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; people read it.")] = "",
-    who: Annotated[str, typer.Option(help="Who says so. Default: your user name.")] = "",
+    who: Who = "",
     end: Annotated[
         bool, typer.Option("--end", help="End the drain: orders that waited go on.")
     ] = False,
@@ -45,7 +45,7 @@ def drain(
     bronco drain --reason "upgrade to 1.2" && systemctl restart bronco-worker && bronco drain --end
     """
     try:
-        asyncio.run(_drain(reason, who or getpass.getuser(), end, timeout, as_json))
+        asyncio.run(_drain(reason, who, end, timeout, as_json))
     except KeyboardInterrupt:
         warn("not watching any more; the drain stays on: bronco drain watches, --end ends it")
         raise typer.Exit(_INTERRUPTED) from None

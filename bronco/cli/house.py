@@ -1,7 +1,6 @@
 """house: fills that no request may claim, and what persons do about them."""
 
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -123,7 +122,7 @@ def _tell(
     message = HouseInput(
         position_id=position,
         verb=verb,
-        who=(who or getpass.getuser())[:64],
+        who=who[:64],
         reason=reason.strip()[:200],
         act=yes,
     )

@@ -1,7 +1,6 @@
 """retry, refund, cancel: an operator's verbs on one order."""
 
 import asyncio
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +42,7 @@ def cancel(key: Key, reason: Why, who: Who = "", as_json: Json = False) -> None:
 def _tell(verb: str, key: str, reason: str, who: str, as_json: bool) -> None:
     from models.operating import OperatorAct, Verb
 
-    act = OperatorAct(verb=Verb(verb), who=who or getpass.getuser(), reason=_said(reason))
+    act = OperatorAct(verb=Verb(verb), who=who, reason=_said(reason))
     answer = asyncio.run(_answer(key, act))
     if as_json:
         write_json(answer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,17 @@ Symbol = Annotated[str, typer.Option(help="Only this symbol, e.g. AAPL. Default:
 SideOption = Annotated[
     SideName | None, typer.Option("--side", case_sensitive=False, help="Only this side.")
 ]
-Who = Annotated[str, typer.Option(help="Who says so. Default: your user name.")]
+
+
+def _user(who: str) -> str:
+    """Who was named, or runs this; by number where there is no name, as in some containers."""
+    try:
+        return who or getpass.getuser()
+    except (KeyError, OSError):  # a pause is not refused for that
+        return f"uid {os.getuid()}"
+
+
+Who = Annotated[str, typer.Option(help="Who says so. Default: your user name.", callback=_user)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _PANEL = "Operate"
 
@@ -124,13 +135,14 @@ def _command(reason: str, symbol: str, side: SideName | None, who: str) -> "Hold
     from models.errors import InvalidInput
     from models.requests import Side
 
+    symbol = symbol.upper()
     if len(symbol) > 24:
         raise InvalidInput("symbol", symbol, "a symbol has at most 24 characters")
     return HoldCommand(
         reason=reason,
-        who=who or getpass.getuser(),
+        who=who,
         side=Side(side.value) if side else None,
-        symbol=symbol.upper(),
+        symbol=symbol,
     )
 
 
@@ -192,12 +204,19 @@ async def _halt(command: "HoldCommand") -> None:
 
 
 async def _unhalt(command: "HoldCommand") -> None:
-    from bronco.cli.sources import open_flags
+    from api.switch import TradingSwitch
+    from bronco.cli.sources import open_flags, open_temporal
+    from models.errors import SourceUnavailable
 
     async with open_flags() as flags:
         await flags.unhalt()
     write("the break-glass halt is lifted")
     await note("halt.lifted", command.who, command.reason)
+    try:
+        # There may be no hold left to lift: whoever found the halt would sleep on.
+        await TradingSwitch(await open_temporal()).wake()
+    except SourceUnavailable as error:
+        warn(f"orders that the halt stopped look again within ten minutes: {error}")
 
 
 def _show(answer: "SwitchAnswer", name: str, *, as_json: bool) -> None:

@@ -1,7 +1,6 @@
 """webhook: who is told of changes of orders, as over the API."""
 
 import asyncio
-import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -60,7 +59,7 @@ def create(
 
     async def make(store: "Store") -> "Webhook":
         checked = await post.outside.check(url)
-        return await store.webhooks.create(made, checked, description, _who(who), _now())
+        return await store.webhooks.create(made, checked, description, who, _now())
 
     row = _with_store(make)
     _hand_out(keys.of(row.endpoint_id, row.version), out)
@@ -71,19 +70,19 @@ def rotate(which: Id, reason: Reason = "", out: Out = None, who: Who = "") -> No
     """Make another secret, shown this once; the one before signs beside it for a day."""
     _free(out)
     keys = _post().secrets()
-    row = _with_store(lambda store: store.webhooks.rotate(which, _who(who), reason, _now()))
+    row = _with_store(lambda store: store.webhooks.rotate(which, who, reason, _now()))
     _hand_out(keys.of(row.endpoint_id, row.version), out)
 
 
 def disable(which: Id, reason: Reason = "", who: Who = "") -> None:
     """Send it nothing for now."""
-    _with_store(lambda store: store.webhooks.disable(which, _who(who), reason, _now()))
+    _with_store(lambda store: store.webhooks.disable(which, who, reason, _now()))
     write(f"{which} is disabled")
 
 
 def enable(which: Id, reason: Reason = "", who: Who = "") -> None:
     """Go on where it stopped."""
-    _with_store(lambda store: store.webhooks.enable(which, _who(who), reason, _now()))
+    _with_store(lambda store: store.webhooks.enable(which, who, reason, _now()))
     write(f"{which} is enabled")
 
 
@@ -94,13 +93,13 @@ def replay(
 ) -> None:
     """Tell it once more what happened since then, under the same ids."""
     moment = since.replace(tzinfo=UTC)
-    _with_store(lambda store: store.webhooks.replay(which, moment, _who(who), _now()))
+    _with_store(lambda store: store.webhooks.replay(which, moment, who, _now()))
     write(f"{which} is told again of what happened since {moment:%F %H:%M:%S}Z")
 
 
 def delete(which: Id, reason: Reason = "", who: Who = "") -> None:
     """Forget it, and what it was not told yet."""
-    _with_store(lambda store: store.webhooks.delete(which, _who(who), reason, _now()))
+    _with_store(lambda store: store.webhooks.delete(which, who, reason, _now()))
     write(f"{which} is deleted")
 
 
@@ -199,10 +198,6 @@ def _hand_out(secret: str, out: Path | None) -> None:
         write(secret)
     else:
         write_private(out, f"{secret}\n", "--out")
-
-
-def _who(told: str) -> str:
-    return told or getpass.getuser()
 
 
 def _now() -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
+import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +68,7 @@ async def start_mariadb(directory: Path, port: int | None = None) -> Mariadb:
         f"--tmpdir={_scratch(home)}",
         f"--port={port}", f"--bind-address={HOST}", f"--init-file={_accounts(home, password)}",
         # Relative to the data directory: the name of a socket may have 107 bytes at most.
-        "--socket=server.sock", f"--pid-file={home / 'server.pid'}", f"--user={getpass.getuser()}",
+        "--socket=server.sock", f"--pid-file={home / 'server.pid'}", f"--user={os.geteuid()}",
         "--skip-name-resolve", "--skip-log-bin", "--max-connections=500",
         "--performance-schema=OFF", "--character-set-server=utf8mb4",
     ]  # fmt: skip
@@ -84,7 +84,7 @@ async def _install(home: Path) -> None:
         return
     argv = [
         str(require_program("mariadb-install-db", REMEDY)), "--no-defaults", *FAST,
-        f"--datadir={data}", f"--tmpdir={_scratch(home)}", f"--user={getpass.getuser()}",
+        f"--datadir={data}", f"--tmpdir={_scratch(home)}", f"--user={os.geteuid()}",
         "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
     ]  # fmt: skip
     installing = ManagedProcess(Program("mariadb-install-db", tuple(argv), home / "install.log"))

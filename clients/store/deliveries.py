@@ -14,7 +14,15 @@ from clients.store.webhooks import disable_row
 from models.changes import Change, ChangeKind
 from models.columns import naive_utc
 from models.drafts import Page
-from models.webhooks import Backlog, Delivery, DeliveryState, RetryPolicy, Sent, Webhook
+from models.webhooks import (
+    NOT_KEPT,
+    Backlog,
+    Delivery,
+    DeliveryState,
+    RetryPolicy,
+    Sent,
+    Webhook,
+)
 
 SENDER = "bronco"
 _AT_ONCE = 500
@@ -91,13 +99,14 @@ class Deliveries:
             row.attempts += 1
             row.last_status, row.last_error = sent.status, sent.error[:240]
             row.leased_until = None
-            if sent.ok or moment - row.created_at > policy.lifetime:
+            if sent.ok or sent is NOT_KEPT or moment - row.created_at > policy.lifetime:
                 row.state = DeliveryState.DELIVERED if sent.ok else DeliveryState.FAILED
                 row.ended_at = moment
             else:
                 row.next_at = moment + policy.pause(row.attempts)
             session.flush()
-            _note_endpoint(session, row, sent, policy, now)
+            if sent is not NOT_KEPT:
+                _note_endpoint(session, row, sent, policy, now)
             return row.state
 
         return await self._database.write("noting a delivery", work)

@@ -38,6 +38,7 @@ _SHOWN = {"waiting_for": 255, "futu_order_status": 32}
 _HASH = re.compile(r"^0x[0-9a-f]{64}$")
 _PAGE_LIMIT = 500
 _LARGEST_ID = 2**63 - 1
+_ID_DIGITS = 19
 _UNFINISHED = frozenset(OrderStatus) - TERMINAL_STATUSES
 
 
@@ -204,14 +205,10 @@ class Orders:
         self, side: Side | None, symbol: str, after_internal_id: int, limit: int
     ) -> list[tuple[int, str]]:
         """(internal id, workflow id) of orders at the broker, oldest first. None, "" = all."""
-        conditions = [col(Order.stage).in_(AT_BROKER), col(Order.internal_id) > after_internal_id]
-        if side is not None:
-            conditions.append(col(Order.order_type) == side)
-        if symbol:
-            conditions.append(col(Order.symbol) == symbol)
         chosen = (
             select(Order.internal_id, Order.workflow_id)
-            .where(*conditions)
+            .where(col(Order.stage).in_(AT_BROKER), col(Order.internal_id) > after_internal_id)
+            .where(*_in_scope(side, symbol))
             .order_by(col(Order.internal_id))
             .limit(limit)
         )
@@ -255,11 +252,13 @@ class Orders:
         )
         return await self._list(chosen.order_by(col(Order.internal_id)))
 
-    async def workflow_ids(self, request_ids: Collection[str]) -> dict[str, str]:
-        """Workflow id by request id; unknown requests are absent."""
+    async def workflow_ids(
+        self, request_ids: Collection[str], side: Side | None = None, symbol: str = ""
+    ) -> dict[str, str]:
+        """Workflow id by request id, of those that are known and in scope. None, "" = all."""
         lowered = {request_id.lower() for request_id in request_ids}
         chosen = select(Order.request_id, Order.workflow_id).where(
-            col(Order.request_id).in_(lowered)
+            col(Order.request_id).in_(lowered), *_in_scope(side, symbol)
         )
         if not lowered:
             return {}
@@ -282,10 +281,22 @@ def _is_request(chain_id: int, vault: str, request_id: str) -> list[ColumnElemen
     ]
 
 
+def _in_scope(side: Side | None, symbol: str) -> list[ColumnElement[bool]]:
+    """None, "" = all."""
+    conditions: list[ColumnElement[bool]] = []
+    if side is not None:
+        conditions.append(col(Order.order_type) == side)
+    if symbol:
+        conditions.append(col(Order.symbol) == symbol)
+    return conditions
+
+
 def _names(key: int | str) -> ColumnElement[bool]:
     """What a key of any kind can mean."""
     if isinstance(key, int) or key.isdecimal():
-        return col(Order.internal_id) == min(int(key), _LARGEST_ID)
+        # Python reads no number of thousands of digits, and no database has such a one.
+        number = key if isinstance(key, int) else int(key.lstrip("0")[:_ID_DIGITS] or 0)
+        return col(Order.internal_id) == min(number, _LARGEST_ID)
     lowered = key.lower()
     if _HASH.match(lowered):
         return (col(Order.request_id) == lowered) | (col(Order.tx_hash) == lowered)

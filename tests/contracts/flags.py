@@ -125,12 +125,21 @@ async def test_renew__paused_state__closes(flags: Flags) -> None:
 
 
 async def test_renew__answer_older_than_the_lease__does_not_open(flags: Flags) -> None:
-    asked_at = await flags.now() - 2.5
+    now = await flags.moment()
+    asked = now._replace(at=now.at - 2.5)
 
-    assert not await flags.renew_lease(state(1), 2.0, asked_at=asked_at)
+    assert not await flags.renew_lease(state(1), 2.0, asked=asked)
     assert not await is_open(flags)
-    assert await flags.renew_lease(state(1), 2.0, asked_at=await flags.now())
+    assert await flags.renew_lease(state(1), 2.0, asked=await flags.moment())
     assert await is_open(flags)
+
+
+async def test_renew__asked_before_a_restart__does_not_open(flags: Flags) -> None:
+    """A pause since may be forgotten with all else."""
+    asked = (await flags.moment())._replace(run="the run before")
+
+    assert not await flags.renew_lease(state(1), 2.0, asked=asked)
+    assert not await is_open(flags)
 
 
 async def test_renew__same_version__goes_on(flags: Flags) -> None:

@@ -8,7 +8,7 @@ import pytest
 from clients.store import Store
 from models.errors import NotFound
 from models.order import Stage
-from models.webhooks import Delivery, DeliveryState, RetryPolicy, Sent, Webhook
+from models.webhooks import NOT_KEPT, Delivery, DeliveryState, RetryPolicy, Sent, Webhook
 from tests.contracts.builders import NOW, later, request_id
 from tests.contracts.changes import admit, update
 
@@ -129,6 +129,17 @@ async def test_failed__for_longer_than_its_life__is_given_up_and_the_endpoint_di
     # The next of the order is not lost: it is due when the endpoint is enabled.
     await store.webhooks.enable("wh_1", "ada", "", later(86_400 * 6))
     assert named(await take(store, now=later(86_400 * 6))) == [(2, request_id(1))]
+
+
+async def test_change__is_not_kept_any_more__is_given_up_and_says_nothing_of_the_endpoint(
+    store: Store,
+) -> None:
+    await endpoint(store)
+    await happen(store, 1, Stage.PLACED)
+    (row,) = await take(store)
+    assert await note(store, row, NOT_KEPT) is DeliveryState.FAILED
+    assert (await store.webhooks.get("wh_1")).failures == 0
+    assert named(await take(store)) == [(2, request_id(1))]
 
 
 async def test_gone__answered_410__is_disabled_at_once(store: Store) -> None:

@@ -10,12 +10,22 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from bronco.devchain import ADMIN, dev_key
+from clients.attesting import MONITOR
+from clients.keystore import create_keystore
+from clients.private import write_private
+from clients.reserve_file import LATEST
+from clients.wallet import ERC20
+from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
 from tests.e2e.desk import SYMBOL, TWO_SHARES, Desk
+from tests.e2e.watching import reconcile
 from tests.shell import Inline
 from tests.waiting import eventually
 
 WHY = {"reason": "the user asked by phone", "who": "ada"}
+_CHEAP = 2**4
+"""Rounds of scrypt: this key protects nothing."""
 
 
 @pytest.fixture
@@ -160,3 +170,24 @@ async def test_shell__statement__is_what_the_api_writes(
     assert (await bronco("statement", today)).out.splitlines() == over_http.splitlines()
     wrong = await bronco("statement", "yesterday")
     assert (wrong.code, "write a day like 2026-01-05" in wrong.error) == (1, True)
+
+
+async def test_shell__reserves_published_and_posted__verify_and_are_on_chain(
+    desk: Desk, tmp_path: Path
+) -> None:
+    await desk.holding()
+    await reconcile(desk)
+    write_private(tmp_path / "password", "a b c\n", "password file")
+    key = create_keystore(dev_key(ADMIN), "a b c", work=_CHEAP)
+    write_private(tmp_path / "attestor.json", key, "keystore file")
+    bronco = Inline(tmp_path, desk.stack.settings.environment())
+    keys = ("--keystore", "attestor.json", "--password-file", "password")
+    published = await bronco("reserves", "publish", *keys, "--directory", "public", "--post")
+    assert published.code == 0, published.error
+
+    verified = await bronco("reserves", "verify", f"public/{LATEST}", "--json")
+    assert (verified.code, set(verified.json["checks"].values())) == (0, {""})
+    held = (await desk.control.account()).positions[SYMBOL]
+    monitor = desk.stack.chain.monitor
+    attested = await desk.alice.read(MONITOR, monitor, "attestations", desk.token)
+    assert attested == held * SHARE_SCALE >= await desk.alice.read(ERC20, desk.token, "totalSupply")

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.errors import Problems
 from api.once import Once
@@ -51,11 +51,14 @@ def act() -> Counting:
     return Counting()
 
 
-@pytest_asyncio.fixture
-async def http(act: Counting, sqlite_store: Store) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture
+def once(act: Counting, sqlite_store: Store) -> Once:
     problems = Problems(Redaction())
-    once = Once(act, keys=sqlite_store.request_keys, problems=problems, kept=timedelta(days=7))
+    return Once(act, keys=sqlite_store.request_keys, problems=problems, kept=timedelta(days=7))
 
+
+@pytest_asyncio.fixture
+async def http(act: Counting, once: Once) -> AsyncIterator[httpx.AsyncClient]:
     async def known(scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["caller"] = Caller(act.caller, Role.ADMIN)
         await once(scope, receive, send)
@@ -147,6 +150,50 @@ async def test_database_down__pause_goes_on_and_everything_else_waits(
     for path in ("/control/resume", REVOKE):
         assert (await http.post(path, headers=KEY)).status_code == 503
     assert act.calls == 1
+
+
+async def test_database_slow__pause_waits_for_no_record(
+    http: httpx.AsyncClient, act: Counting, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sqlite_store.request_keys, "begin", slow)
+    async with asyncio.timeout(10):
+        assert (await http.post("/control/pause", headers=KEY)).json() == {"n": 1}
+
+
+async def test_pause__first_one_still_runs__is_carried_out_beside_it(
+    http: httpx.AsyncClient, act: Counting
+) -> None:
+    """Temporal counts both as one."""
+    act.go.clear()
+    asked = [asyncio.create_task(http.post("/control/pause", headers=KEY)) for _ in range(2)]
+    await eventually(lambda: act.calls == 2)
+    act.go.set()
+    assert [(await each).status_code for each in asked] == [200, 200]
+
+
+async def test_key__the_caller_leaves_before_the_body__nothing_is_done(
+    once: Once, act: Counting
+) -> None:
+    """Of half a body, or none, a pause of one symbol would be one of everything."""
+    sent: list[Message] = []
+    parts: list[Message] = [
+        {"type": "http.request", "body": b'{"symbol": "AA', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(name.lower().encode(), value.encode()) for name, value in KEY.items()]
+    scope = {"type": "http", "method": "POST", "path": "/control/resume", "headers": headers}
+    await once(scope | {"state": {"caller": Caller("ada", Role.ADMIN)}}, receive, send)
+    assert (act.calls, sent[0]["status"]) == (0, 400)
 
 
 async def test_key__malformed_or_body_too_long__is_named(

@@ -33,7 +33,15 @@ def test_pause_command__any_input__is_a_manual_hold(
 
 
 @pytest.mark.parametrize(
-    "fields", [{"side": "LONG"}, {"symbol": 5}, {"symbol": "A" * 25}, {"scope": "AAPL"}], ids=str
+    "fields",
+    [
+        {"side": "LONG"},
+        {"symbol": 5},
+        {"symbol": "A" * 25},
+        {"symbol": "ß" * 13},
+        {"scope": "AAPL"},
+    ],
+    ids=str,
 )
 def test_commands__scope_not_understood__pause_everything_and_resume_nothing(
     fields: dict[str, Any],

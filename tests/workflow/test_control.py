@@ -360,6 +360,25 @@ async def test_history__of_some_hundred_events__is_begun_anew_with_its_holds(
     assert len(versions) == len(set(versions)) > 80
 
 
+async def test_pause__only_stale_states_were_sent__is_not_confirmed(
+    control: Handle, fake: FakeControl
+) -> None:
+    """Redis knows newer versions (a history was lost), and another hold comes meanwhile."""
+    await opened(control)
+    fake.stored_version = fake.states[-1].version + 5_000
+    fake.may_apply.clear()
+    pausing = asyncio.create_task(control.execute_update("pause", "lunch", result_type=PauseResult))
+
+    async def is_held() -> bool:
+        return "manual" in await keys_of(control)
+
+    await eventually(is_held)
+    await control.signal("set_hold", BREAKER)
+    fake.may_apply.set()
+    await pausing
+    assert any(state.version >= fake.stored_version and state.paused for state in fake.states)
+
+
 async def test_pause__that_cancels__calls_back_once_nothing_can_be_placed(
     control: Handle, fake: FakeControl
 ) -> None:

@@ -22,6 +22,7 @@ from models.records import ClaimState, ItemKind, ItemState
 from models.requests import VaultStatus
 from tests.builders import claim_view, ended, filled, not_placed
 from tests.fakes import World
+from tests.waiting import eventually
 from tests.workflow.desk import Desk, completed, moments, scheduled
 from tests.workflow.test_order_cancel import cancels
 
@@ -64,6 +65,24 @@ async def test_unknown__never_sent__goes_on_with_the_next_attempt(
     await any_desk.carry(world)
     assert world.attempts == [1, 2]
     assert world.retry_count == 0
+
+
+async def test_unknown__never_sent_and_held_again__is_held_on_its_row_again(desk: Desk) -> None:
+    """A resume wakes what the rows say is held."""
+    world = await desk.world()
+    held = not_placed(PlaceOutcome.HELD)
+    world.places = [held, held, LOST]
+    world.place_default = held
+    world.resolves = [WAIT, BURNT]
+    handle = await desk.start(world)
+    await eventually(lambda: len(world.attempts) == 2)
+    await world.signal("wake")
+    await eventually(lambda: Stage.UNKNOWN in [stage for stage, _, _ in world.shown])
+    await eventually(lambda: world.shown[-1][0] is Stage.HELD)
+    world.place_default = world.fill_at_once
+    await world.signal("wake")
+    await handle.result()
+    assert world.item_kinds == SETTLED
 
 
 async def test_unknown__proven_absent__is_refunded(any_desk: Desk) -> None:

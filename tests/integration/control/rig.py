@@ -126,7 +126,9 @@ class ControlRig:
                 activities.apply_control,
                 activities.record_control,
                 activities.wake_held,
-                RecallActivities(self.store, WorkflowGateway(self.client, "")).recall_working,
+                RecallActivities(
+                    self.store, self.flags, WorkflowGateway(self.client, "")
+                ).recall_working,
             ],
             workflow_runner=sandbox(),
             interceptors=[self._busy],

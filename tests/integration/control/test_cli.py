@@ -97,6 +97,16 @@ async def test_pause_direct__temporal_is_down__halts_and_says_what_failed(
     await rig.until_open()
 
 
+async def test_resume_direct__no_hold_is_left__wakes_what_the_halt_stopped(
+    bronco: Shell, rig: ControlRig
+) -> None:
+    await rig.flags.halt("fire")
+    sleeper = await rig.held_order()
+    assert (await bronco("resume", "--direct")).code == 0
+    async with rig.sleepers():
+        await sleeper.result()
+
+
 async def test_pause_direct__all_up__halts_and_holds(bronco: Shell, rig: ControlRig) -> None:
     assert (await bronco("pause", "--direct")).code == 0
     assert await rig.flags.halted() is not None

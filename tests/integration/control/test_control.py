@@ -253,10 +253,10 @@ async def test_lease__two_keepers__close_at_once_all_the_same(rig: ControlRig) -
 async def _keep_lease_beside(rig: ControlRig) -> None:
     """What an attempt that lost its heartbeat would still do."""
     while True:
-        asked_at = await rig.flags.now()
+        asked = await rig.flags.moment()
         state = await rig.state()
         if not state.paused:
-            await rig.flags.renew_lease(state, 2.0, asked_at=asked_at)
+            await rig.flags.renew_lease(state, 2.0, asked=asked)
 
 
 async def test_lease__no_worker__ends_by_itself(rig: ControlRig) -> None:

@@ -20,6 +20,7 @@ from bronco.sections import WebhookSettings
 from bronco.settings import Settings
 from clients.outside import Outside
 from clients.webhooks import Secrets, WebhookSender
+from models.errors import InvalidInput
 from models.order import Order, Stage
 from models.webhooks import DeliveryState
 from tests.integration.control.keys import client_of
@@ -198,6 +199,12 @@ async def test_endpoint__leads_inwards__is_refused_when_made_and_when_reached(
     outside = Outside(())
     with pytest.raises(Exception, match="url"):
         await outside.check(f"https://{host}/hook")
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example"])
+async def test_endpoint__no_name_at_all__is_refused(host: str) -> None:
+    with pytest.raises(InvalidInput, match="url"):
+        await Outside().check(f"https://{host}/hook")
 
 
 async def test_secret__rotated__both_sign_and_the_new_one_is_shown_once(shop: Shop) -> None:
