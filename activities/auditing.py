@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from models.audit import START
+from clients.auditing import why_ignored
+from models.audit import START, SignedHead
 from models.drafts import AuditFault, AuditHead
 from models.messages import AuditHeadResult
 
@@ -52,21 +53,31 @@ class AuditActivities:
         """
         kept = await asyncio.to_thread(self._file.read)
         last = kept.heads[-1].head if kept.heads else START
-        verdict = await self._store.audit.examine([last] if kept.heads else [], since=last)
-        fault = verdict.fault or await self._look_back([one.head for one in kept.heads])
+        lost = await self._lost(last)
+        heads = [one.head for one in (*kept.heads, *lost)]
+        verdict = await self._store.audit.examine(heads[len(kept.heads) - 1 :], since=last)
+        fault = verdict.fault or await self._look_back(heads)
         if fault is not None:
             self._report(fault)
             return AuditHeadResult(seq=last.seq, fault=str(fault))
+        for one in lost:
+            await asyncio.to_thread(self._file.append, one)
         if kept.heads:
             await self._store.audit.keep_head(kept.heads[-1])
         head = verdict.reached
-        grown = head.seq > last.seq
+        grown = head.seq > (heads[-1].seq if heads else 0)
         if grown:
             signed = await self._signer.sign_head(head, self._auditor)
             await asyncio.to_thread(self._file.append, signed)
             await self._store.audit.keep_head(signed)
         self._report(None)
         return AuditHeadResult(seq=head.seq, signed=grown)
+
+    async def _lost(self, last: AuditHead) -> list[SignedHead]:
+        """Heads that the database kept and the file, put back from a copy, has no more."""
+        found = await self._store.audit.heads_from(last.seq + 1)
+        signers, chain_id, vault = {self._auditor.lower()}, self._file.chain_id, self._file.vault
+        return [one for one in found if not why_ignored(one, signers, chain_id, vault)]
 
     async def _look_back(self, heads: list[AuditHead]) -> AuditFault | None:
         """Look at a stretch of what was signed before, another one each time, over and over.

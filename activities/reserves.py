@@ -32,6 +32,7 @@ from models.reserves import (
     ShareReserve,
     days_of,
     forecast,
+    money_of,
     short_words,
 )
 from models.splits import ONE_TO_ONE
@@ -119,18 +120,7 @@ class Reserving:
     async def _money(self, view: View) -> MoneyReserve:
         if self._decimals is None:
             self._decimals = (await self._vault.usdt(view.head))[1]
-        books = view.books
-        return MoneyReserve(
-            decimals=self._decimals,
-            vault_units=books.balance,
-            escrow_units=books.escrow,
-            claimable_units=books.claimable,
-            owed_units=books.owed,
-            liabilities_units=books.escrow + books.claimable + books.owed,
-            free_units=books.free,
-            fees_units=books.fees,
-            floor_units=books.floor,
-        )
+        return money_of(view.books, self._decimals)
 
     async def _price(self, view: View) -> None:
         """Prices by symbol; while a feed says none, the newest one that a statement had."""

@@ -36,6 +36,7 @@ _OF_DATABASE = (
     metrics.BOOK_READ_AT,
     metrics.HOUSE_POSITIONS,
     metrics.AUDIT_UNSEALED,
+    metrics.AUDIT_UNSEALED_OLDEST,
 )
 _OF_REDIS = (metrics.HALTED, metrics.IN_FLIGHT)
 _OF_TEMPORAL = (metrics.HOLDS, metrics.HOLD_OLDEST)
@@ -64,9 +65,9 @@ class TradingGauges:
         ):
             try:
                 await ask()
-                metrics.SOURCE_UP.labels(source).set(1)
+                metrics.SOURCE_UP.tell(source, 1)
             except SourceUnavailable:
-                metrics.SOURCE_UP.labels(source).set(0)
+                metrics.SOURCE_UP.tell(source, 0)
                 for gauge in told:
                     gauge.clear()
                 if source == "temporal":
@@ -123,6 +124,7 @@ def tell(levels: "Levels", now: datetime) -> None:
     metrics.UNKNOWN_OLDEST.set(_since(levels.unknown, now))
     metrics.HOUSE_POSITIONS.set(levels.house)
     metrics.AUDIT_UNSEALED.set(levels.unsealed)
+    metrics.AUDIT_UNSEALED_OLDEST.set(_since(levels.unsealed_since, now))
     if levels.book_read is not None:
         metrics.BOOK_READ_AT.set(levels.book_read.replace(tzinfo=UTC).timestamp())
 

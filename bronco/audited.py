@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from clients.auditing import really_signed
+from clients.auditing import why_ignored
 from clients.head_file import KeptHeads
 from clients.store.audit import AuditLog
 from clients.store.audit_check import AuditVerdict, Progress
 from models.audit import SignedHead
+from models.columns import naive_utc
+from models.drafts import AuditHead
+
+_SIGNED_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Signed heads from outside the database, those that count; problems: why others do not."""
+    """Signed heads from outside the database, those that count; problems: why others do not.
+
+    inside: those that the database keeps. Who can write there can take them away, but make none.
+    """
 
     heads: Sequence[SignedHead] = ()
     problems: Sequence[str] = ()
+    inside: Sequence[SignedHead] = ()
 
     @property
     def newest(self) -> SignedHead | None:
@@ -51,7 +60,7 @@ def sift(
             lines = ", ".join(map(str, found.spoilt[:5]))
             problems.append(f"{name}: {len(found.spoilt)} lines are no signed heads: {lines}")
         for head in found.heads:
-            wrong = _wrong(head, wanted, chain_id, vault)
+            wrong = why_ignored(head, wanted, chain_id, vault)
             if wrong:
                 problems.append(f"{name}: the head signed for {head.seq} {wrong}")
             else:
@@ -59,23 +68,47 @@ def sift(
     return Outside(counting, problems)
 
 
-def _wrong(head: SignedHead, signers: Collection[str], chain_id: int, vault: str) -> str:
-    """Why a head does not count; empty when it does."""
-    if (head.chain_id, head.vault.lower()) != (chain_id, vault.lower()):
-        return f"is of vault {head.vault} on chain {head.chain_id}"
-    if head.signer.lower() not in signers:
-        return f"is by {head.signer}, whose word does not count here"
-    return "" if really_signed(head) else "does not carry its signer's signature"
-
-
-async def examine(log: AuditLog, outside: Outside, report: Progress | None = None) -> AuditReport:
-    """Look at the whole log.
+async def gathered(
+    log: AuditLog,
+    kept: Iterable[tuple[str, KeptHeads]],
+    signers: Collection[str],
+    chain_id: int,
+    vault: str,
+) -> Outside:
+    """As `sift`, with the heads that the database itself keeps.
 
     Raises:
         SourceUnavailable: the database could not be asked.
     """
-    verdict = await log.examine([head.head for head in outside.heads], report=report)
+    found = [("the database", KeptHeads(await log.heads_from(1), []))]
+    inside = sift(found, signers, chain_id, vault)
+    outside = sift(kept, signers, chain_id, vault)
+    return Outside(outside.heads, [*outside.problems, *inside.problems], inside.heads)
+
+
+async def examine(
+    log: AuditLog, outside: Outside, now: datetime, report: Progress | None = None
+) -> AuditReport:
+    """Look at the whole log. now: UTC; what nobody has signed for by then is a problem.
+
+    Raises:
+        SourceUnavailable: the database could not be asked.
+    """
+    signed = [*outside.heads, *outside.inside]
+    verdict = await log.examine({head.head for head in signed}, report=report)
     problems = list(outside.problems)
     if outside.newest is None:
         problems.append("no signed head was given: an end that was cut off cannot be told")
+    if signed and verdict.fault is None:
+        newest = max(head.seq for head in signed)
+        problems += await _unsigned(log, newest, verdict.head, now)
     return AuditReport(verdict, outside, problems)
+
+
+async def _unsigned(log: AuditLog, newest: int, head: AuditHead, now: datetime) -> list[str]:
+    """Entries behind the newest signed head could be others than they were, if they are old."""
+    page = await log.sealed(newest, head.seq, 1)
+    if not page or naive_utc(now) - page[0].at < _SIGNED_WITHIN:
+        return []
+    since = f"{page[0].at.isoformat(timespec='seconds')}Z"
+    return [f"nobody has signed for entry {newest + 1} of {since} and those behind it"]

@@ -7,6 +7,7 @@ so that no process that knows nothing reads as "fine"; rules take max() or min()
 import math
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,7 +23,7 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 # The watch of the chain may go on in another process: what this one last saw of it is then no news.
-_WATCHED_SECONDS = 15.0
+WATCHED_SECONDS = 15.0
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -45,6 +46,27 @@ class Told(Gauge):
         """The sample, if there is one."""
         known = time.monotonic() - self._at <= self.lasts and self._at > -math.inf
         return super().collect() if known else []
+
+
+class ToldBy(Gauge):
+    """A gauge with labels, each of whose samples may be absent again some seconds after `tell`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._until: dict[str, float] = {}
+
+    def tell(self, label: str, value: float, lasts: float = math.inf) -> None:
+        """Take the value of this label for so many seconds."""
+        self.labels(label).set(value)
+        self._until[label] = time.monotonic() + lasts
+
+    def collect(self) -> Iterable[Metric]:
+        """The samples that are not too old."""
+        now = time.monotonic()
+        for label in [label for label, until in self._until.items() if until < now]:
+            del self._until[label]
+            self.remove(label)
+        return super().collect()
 
 
 def _told(name: str, meaning: str, lasts: float = math.inf) -> Told:
@@ -98,12 +120,18 @@ HOUSE_POSITIONS = _told("house_positions", "House positions that nobody has deci
 AUDIT_UNSEALED = _told(
     "audit_unsealed_entries", "Entries of the audit log that have no place in its chain yet."
 )
+AUDIT_UNSEALED_OLDEST = _told(
+    "audit_oldest_unsealed_seconds",
+    "Age of the oldest entry of the audit log without a place in its chain; 0 = there is none.",
+)
 PAUSED = _told("paused", "1 while a hold covers all trading, or nobody can say.")
 HOLDS = _by("holds", "Holds that are set, by kind.", "kind")
 HOLD_OLDEST = _by("hold_oldest_seconds", "Age of the oldest hold, by kind; 0 = none.", "kind")
 HALTED = _told("halted", "1 while the break-glass halt is set.")
 IN_FLIGHT = _told("placements_in_flight", "Placements that began and have not ended.")
-SOURCE_UP = _by("source_up", "1 while this source answers.", "source")
+SOURCE_UP = ToldBy(
+    "bronco_source_up", "1 while this source answers.", ("source",), registry=REGISTRY
+)
 ENDPOINT_TRUSTED = _by(
     "chain_endpoint_trusted",
     "1 while the watcher trusts this endpoint, 0 while it is set aside, by reason.",
@@ -138,19 +166,17 @@ CLOCK_SKEW = _by(
 CHAIN_BACKLOG = _told(
     "chain_backlog",
     "Requests in the vault that the watcher has not looked at yet.",
-    _WATCHED_SECONDS,
+    WATCHED_SECONDS,
 )
 CHAIN_STARTED = _told(
-    "chain_started", "Workflows asked for since this watcher began.", _WATCHED_SECONDS
+    "chain_started", "Workflows asked for since this watcher began.", WATCHED_SECONDS
 )
-CHAIN_HEAD = _told(
-    "chain_head_block", "Newest block that two endpoints agree on.", _WATCHED_SECONDS
-)
+CHAIN_HEAD = _told("chain_head_block", "Newest block that two endpoints agree on.", WATCHED_SECONDS)
 CHAIN_HEAD_AT = _told(
     "chain_head_timestamp_seconds", "Time of that block by the chain's own clock."
 )
 CHAIN_STALLED = _told(
-    "chain_stalled_seconds", "Since when that block has not moved.", _WATCHED_SECONDS
+    "chain_stalled_seconds", "Since when that block has not moved.", WATCHED_SECONDS
 )
 FEED_UPDATED_AT = _by(
     "feed_updated_timestamp_seconds", "Time of the newest answer of a price feed.", "symbol"
@@ -161,7 +187,8 @@ AUDIT_BROKEN = _told(
 )
 AUDIT_CHECKED_AT = _told(
     "audit_checked_timestamp_seconds",
-    "When the audit log was last found whole and signed for; alarm when that is 5 minutes ago.",
+    "When the audit log was last found whole and signed for, at first when whoever does it began; "
+    "alarm when that is 5 minutes ago.",
 )
 
 # --- role broker
@@ -213,6 +240,11 @@ RESERVE_SHARES = _by(
     "symbol",
 )
 ISSUED_SHARES = _by("issued_shares", "Shares that the tokens minted stand for.", "symbol")
+SOLD_SHARES = _by(
+    "sold_shares",
+    "Shares sold for redeems that are open: their tokens are not burned yet.",
+    "symbol",
+)
 REDEEM_FORECAST = _by(
     "redeem_forecast_usdt_units",
     "USDT units that redeems will need until so many days from now.",

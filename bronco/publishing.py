@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from eth_account.signers.local import LocalAccount
 
@@ -12,25 +13,49 @@ from clients.agreeing import AgreeingVault
 from clients.reserve_file import AttestedReserves, ReserveFolder, attested, really_attested
 from clients.roles import ATTESTOR_ROLE, only_has_role
 from clients.shares import ShareReader
+from clients.splits import SplitReader
 from clients.store import Store
+from models.assets import Asset
 from models.errors import Conflict, SourceUnavailable
-from models.reserves import Reserves
+from models.money import units_minted
+from models.requests import BlockRef
+from models.reserves import Reserves, ShareReserve, money_of
 
-Holdings = Callable[[], Awaitable[Mapping[str, int]]]
-"""Whole shares by symbol, as the broker answers whoever vouches for them."""
 _OLDEST = timedelta(minutes=3)
+DESKS_WORD = "house, bought and sold, gaps, dollars at the broker, in flight, forecast, prices"
+"""What a statement says that only the desk knows: no attestor has checked it."""
+
+
+class BrokerWord(NamedTuple):
+    """What the broker answers whoever vouches for it, whole shares by symbol.
+
+    today: the quantities of the orders it lists, which is the most that may have moved of late.
+    """
+
+    held: Mapping[str, int]
+    today: Mapping[str, int]
+
+
+AskBroker = Callable[[], Awaitable[BrokerWord]]
 
 
 class Publisher:
     """Signs what it has seen itself, never what it was merely told."""
 
     def __init__(
-        self, store: Store, vault: AgreeingVault, folder: ReserveFolder, holdings: Holdings
+        self,
+        store: Store,
+        vault: AgreeingVault,
+        folder: ReserveFolder,
+        assets: Sequence[Asset],
+        ask_broker: AskBroker,
     ) -> None:
+        """assets: as the attestor knows them; those that the vault lists must all be stated."""
         self._store = store
         self._vault = vault
         self._folder = folder
-        self._holdings = holdings
+        self._assets = assets
+        self._ask_broker = ask_broker
 
     async def publish(self, account: LocalAccount) -> AttestedReserves:
         """Sign the newest statement and write it down. The same one twice is one file.
@@ -42,17 +67,28 @@ class Publisher:
         statement = await self._store.reserves.latest()
         fresh = _fresh(statement, datetime.now(UTC))
         await check_chain(self._vault, fresh)
+        await self._check_listed(fresh)
         await self._check_broker(fresh)
         made = attested(fresh, account)
         await asyncio.to_thread(self._folder.write, made)
         return made
 
+    async def _check_listed(self, statement: Reserves) -> None:
+        """No token is left out, and none is stated that is not the vault's."""
+        at = statement.block
+        listed = [each for each in self._assets if await self._vault.asset(each.token, at)]
+        wanted = {(each.symbol, each.token.lower()) for each in listed}
+        stated = [(one.symbol, one.token.lower()) for one in statement.shares]
+        if sorted(stated) != sorted(wanted):
+            names = sorted({symbol for symbol, _ in wanted ^ {*stated}}) or "one of them twice"
+            raise Conflict("statement", str(at.number), f"it states other tokens: {names}")
+
     async def _check_broker(self, statement: Reserves) -> None:
-        """Held now is held then, unless an order moves it."""
-        now = await self._holdings()
+        """Held now is held then, unless an order moves it: one that the broker lists, too."""
+        now = await self._ask_broker()
         for one in statement.shares:
-            held = now.get(one.symbol, 0)
-            moves = max(one.in_flight, 0)
+            held = now.held.get(one.symbol, 0)
+            moves = min(max(one.in_flight, 0), now.today.get(one.symbol, 0))
             if one.held is None or abs(held - one.held) > moves:
                 said = f"{one.held} {one.symbol} are stated, the broker holds {held} now"
                 raise Conflict("statement", str(statement.block.number), said)
@@ -84,17 +120,37 @@ async def check_chain(vault: AgreeingVault, statement: Reserves) -> None:
         raise Conflict("statement", str(at.number), "it is of another chain or vault")
     if await vault.block(at.number) != at:
         raise Conflict("statement", str(at.number), "the chain has another block there")
-    books, money = await vault.books(at), statement.usdt
-    said = (money.vault_units, money.escrow_units, money.claimable_units, money.owed_units)
-    true = (books.balance, books.escrow, books.claimable, books.owed)
-    if said != true:
-        words = f"the vault's balance, escrow, claimable and owed are {true}, stated are {said}"
-        raise Conflict("statement", str(at.number), words)
+    money, true = statement.usdt, money_of(await vault.books(at), (await vault.usdt(at))[1])
+    if money != true:
+        other = [
+            f"{name} {there}, stated {getattr(money, name)}"
+            for name, there in true
+            if getattr(money, name) != there
+        ]
+        raise Conflict("statement", str(at.number), f"the vault's are: {'; '.join(other)}")
+    if statement.float.usdt_units != money.free_units - money.owed_units:
+        raise Conflict("statement", str(at.number), "its float is not free less owed")
     for one in statement.shares:
-        minted = await ShareReader(vault.rpc).supply(one.token, at)
-        if minted != one.issued_units:
-            words = f"{minted} units of {one.symbol} are minted, stated are {one.issued_units}"
-            raise Conflict("statement", str(at.number), words)
+        await _check_share(vault, one, at)
+
+
+async def _check_share(vault: AgreeingVault, one: ShareReserve, at: BlockRef) -> None:
+    """Raises Conflict: tokens, ratio or what the shares stand for are others."""
+    minted = await ShareReader(vault.rpc).supply(one.token, at)
+    if minted != one.issued_units:
+        words = f"{minted} units of {one.symbol} are minted, stated are {one.issued_units}"
+        raise Conflict("statement", str(at.number), words)
+    listed = await vault.asset(one.token, at)
+    if listed is None:
+        raise Conflict("statement", str(at.number), f"{one.symbol} is not listed")
+    ratio = await SplitReader(vault.rpc).ratio(listed.feed, at)
+    if ratio != one.shares_per_token:
+        words = f"a token of {one.symbol} is {ratio} shares, stated are {one.shares_per_token}"
+        raise Conflict("statement", str(at.number), words)
+    most = units_minted(max(0, one.held or 0), ratio)
+    if one.held_units > most:
+        words = f"{one.held} {one.symbol} stand for {most} units, stated are {one.held_units}"
+        raise Conflict("statement", str(at.number), words)
 
 
 async def verify(found: AttestedReserves, vault: AgreeingVault | None) -> list[tuple[str, str]]:

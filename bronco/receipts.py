@@ -13,10 +13,10 @@ from clients.auditing import AUDITOR_ROLE, really_signed
 from clients.roles import has_role
 from clients.rpc import Rpc
 from clients.sender import ChainSender
-from clients.vault import VaultClient
+from clients.vault import VaultClient, terms_of
 from models.audit import SignedHead
 from models.broker import BrokerOrder, BrokerStatus
-from models.chain import TxReceipt, VaultEvent
+from models.chain import SettleItem, TxReceipt, VaultEvent
 from models.errors import InvalidInput
 from models.messages import EnqueueInput
 from models.receipt import Json, assembled, heads_reached, text_of
@@ -31,6 +31,11 @@ _STATUSES: Mapping[str, VaultStatus] = {
     "RECLAIMED": VaultStatus.RECLAIMED,
     "ORPHANED": VaultStatus.NONE,
 }
+_KINDS: Mapping[VaultStatus, ItemKind] = {
+    VaultStatus.SETTLED: ItemKind.SETTLE,
+    VaultStatus.REFUNDED: ItemKind.REFUND,
+}
+"""What the vault was told; every other end is nobody's doing here."""
 
 
 class Check(NamedTuple):
@@ -52,6 +57,10 @@ class Witness(Protocol):
 
     async def request(self, n: int) -> VaultRequest | None:
         """Request n; None: there is none."""
+        ...
+
+    async def settled_terms(self, n: int) -> str:
+        """The vault's 6-byte hash of what request n was settled with."""
         ...
 
     async def transaction(self, tx_hash: str) -> TxReceipt | None:
@@ -83,6 +92,11 @@ class ChainWitness:
     async def request(self, n: int) -> VaultRequest | None:
         """As in Witness."""
         return await self._vault.request(n, await self._vault.head())
+
+    async def settled_terms(self, n: int) -> str:
+        """As in Witness."""
+        (state,) = await self._vault.states([n], await self._vault.head())
+        return state.terms
 
     async def transaction(self, tx_hash: str) -> TxReceipt | None:
         """As in Witness."""
@@ -118,8 +132,9 @@ def read_receipt(text: bytes) -> ReadReceipt:
 def _heads(body: Json) -> list[SignedHead]:
     request, log = body["request"], body["log"]
     again = assembled(request["id"], log["entries"], log["segments"])
-    if again != body:
-        parts = [name for name in {*again, *body} if again.get(name) != body.get(name)]
+    if text_of(again) != text_of(body):  # as text: 9.0 and true are no 9 and 1 there
+        names = {*again, *body}
+        parts = [name for name in names if _said(again, name) != _said(body, name)]
         raise InvalidInput("receipt", ", ".join(sorted(parts)), "its own entries say otherwise")
     for entry in log["entries"]:
         if entry["request_id"] != request["id"]:
@@ -133,6 +148,10 @@ def _heads(body: Json) -> list[SignedHead]:
     return heads
 
 
+def _said(body: Json, name: str) -> str:
+    return text_of({name: body.get(name)})
+
+
 async def check_receipt(
     receipt: ReadReceipt, witness: Witness, auditors: Collection[str] = ()
 ) -> list[Check]:
@@ -142,6 +161,7 @@ async def check_receipt(
         SourceUnavailable: the chain could not be asked.
     """
     body = receipt.body
+    kind = _KINDS.get(_STATUSES.get(body["outcome"]["stage"], VaultStatus.NONE))
     request = await witness.request(int(body["request"]["n"]))
     checks = [
         await _auditors(receipt, witness, {signer.lower() for signer in auditors}),
@@ -149,11 +169,11 @@ async def check_receipt(
         await _asked(body, witness),
         Check("how it ended in the vault", _status(body, request)),
     ]
-    if body["outcome"]["tx_hash"]:
-        checks.append(await _paid(body, witness))
-    if request is not None and body["outcome"]["kind"] == ItemKind.SETTLE:
+    if kind is not None or body["outcome"]["tx_hash"]:
+        checks.append(await _paid(body, kind, witness))
+    if request is not None and kind is ItemKind.SETTLE:
         other = _amounts(body, request, await witness.decimals())
-        checks.append(Check("amounts from the fills", other))
+        checks += [Check("amounts from the fills", other), await _kept(body, witness)]
     return checks
 
 
@@ -202,9 +222,13 @@ def _status(body: Json, request: VaultRequest | None) -> str:
     return "" if found is wanted else f"the vault says {found.name}"
 
 
-async def _paid(body: Json, witness: Witness) -> Check:
+async def _paid(body: Json, kind: ItemKind | None, witness: Witness) -> Check:
     """The vault's own event of what was settled or given back."""
     what, outcome = "the transaction that settled or refunded", body["outcome"]
+    if kind is not None and outcome["kind"] != kind:
+        return Check(what, f"no entry says what was to be done: a {kind.lower()}")
+    if not outcome["tx_hash"]:
+        return Check(what, "no entry names it")
     settled = outcome["kind"] == ItemKind.SETTLE
     name = "Settled" if settled else "Refunded"
     event = _event(await witness.transaction(outcome["tx_hash"]), name, body)
@@ -218,6 +242,23 @@ async def _paid(body: Json, witness: Witness) -> Check:
         said = {"amount": body["request"]["amount"], "reason": str(outcome["reason_code"])}
     other = [name for name, value in said.items() if there[name] != value]
     return Check(what, f"its event has another {', '.join(other)}" if other else "")
+
+
+async def _kept(body: Json, witness: Witness) -> Check:
+    """What the vault itself keeps of the amounts, whoever names what transaction."""
+    what, outcome = "what the vault keeps of the amounts", body["outcome"]
+    if outcome["kind"] != ItemKind.SETTLE:
+        return Check(what, "there are none")
+    said = SettleItem(
+        n=body["request"]["n"],
+        request_id=body["request"]["id"],
+        taken=int(outcome["taken"]),
+        out=int(outcome["out"]),
+        fee=int(outcome["fee"]),
+        fill_hash=outcome["fill_hash"],
+    )
+    same = terms_of(said) == await witness.settled_terms(said.n)
+    return Check(what, "" if same else "the vault was told other amounts or fills")
 
 
 def _event(found: TxReceipt | None, name: str, body: Json) -> VaultEvent | None:

@@ -1,6 +1,7 @@
 """The audit key's word on a head of the audit log, as EIP-712 typed data."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from eth_account import Account
@@ -72,6 +73,15 @@ def really_signed(head: SignedHead) -> bool:
     except (ValueError, ValidationError, BadSignature):
         return False
     return str(found).lower() == head.signer.lower()
+
+
+def why_ignored(head: SignedHead, signers: Collection[str], chain_id: int, vault: str) -> str:
+    """Why a head does not count; empty when it does. signers: whose word counts, lower case."""
+    if (head.chain_id, head.vault.lower()) != (chain_id, vault.lower()):
+        return f"is of vault {head.vault} on chain {head.chain_id}"
+    if head.signer.lower() not in signers:
+        return f"is by {head.signer}, whose word does not count here"
+    return "" if really_signed(head) else "does not carry its signer's signature"
 
 
 class Auditor:

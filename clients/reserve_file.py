@@ -27,7 +27,7 @@ _FIELDS = ("statement", "bytes32"), ("block", "uint256"), ("time", "uint64")
 class AttestedReserves(BaseModel):
     """A statement, and the signature of whoever vouches for it: EIP-712 over its canonical text."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str = FORMAT
     statement: Reserves

@@ -26,7 +26,7 @@ GENESIS = "0" * 64
 START = AuditHead(0, GENESIS)
 """The head of a log that holds nothing."""
 _LEAF, _LINK = b"\x00", b"\x01"
-_HEX64 = r"^[0-9a-f]{64}$"
+HEX64 = r"^[0-9a-f]{64}$"
 
 
 class Sealed(NamedTuple):
@@ -52,7 +52,7 @@ class SignedHead(BaseModel):
     chain_id: int = Field(gt=0)
     vault: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
     seq: int = Field(gt=0)
-    hash: str = Field(pattern=_HEX64)
+    hash: str = Field(pattern=HEX64)
     time: int = Field(gt=0)
     signer: str = Field(pattern=r"^0x[0-9a-fA-F]{40}$")
     # Other spellings of v mean the same to most who read it: one of two is the only one here.

@@ -174,6 +174,8 @@ class Facts:
             return f"{self.filled} share(s) are filled: the only way is forward"
         if self.unknown is not None:
             return f"the outcome of attempt {self.unknown.attempt} is unknown: it is looked for"
+        if self.working is not None:
+            return f"order {self.working.order_id} works at the broker: cancel it"
         return ""
 
 

@@ -9,10 +9,11 @@ Amounts are text of base units, prices text of dollars, times UTC.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from models.audit import GENESIS, Sealed, SignedHead, chained, facts_of, leaf_of
+from models.audit import GENESIS, HEX64, Sealed, SignedHead, chained, facts_of, leaf_of
 from models.canonical import canonical_json
 from models.drafts import AuditHead
 from models.errors import InvalidInput
@@ -28,6 +29,7 @@ _UNMINED = frozenset({"order.reclaimed", "order.orphaned"})
 _TERMS = ("n", "side", "symbol", "owner", "recipient", "asset", "amount", "limit_price")
 _MORE_TERMS = ("deadline", "reclaim_at", "fee_bps", "tx_hash")
 _AMOUNTS = ("taken", "out", "fee", "filled", "average_price", "fill_hash", "reason_code")
+_SEGMENT = {"previous", "leaves", "head"}
 _CLAIM = ("attempt", "remark", "symbol", "side", "quantity", "price", "shares_per_token")
 
 
@@ -105,6 +107,17 @@ def segment_of(rows: Sequence[Sealed], own: Iterable[int], head: SignedHead) -> 
     return {"previous": rows[0].previous_hash, "leaves": leaves, "head": head.model_dump()}
 
 
+def _must_be_strict(segment: Json) -> None:
+    """Nothing but what leads to the head: who reads a receipt would take the rest for proven.
+
+    Raises:
+        InvalidInput: there is more, or a hash is spelled otherwise.
+    """
+    hashes = [segment["previous"] or GENESIS, *(leaf for leaf in segment["leaves"] if leaf)]
+    if set(segment) != _SEGMENT or not all(re.fullmatch(HEX64, each) for each in hashes):
+        raise InvalidInput("receipt", "segments", "they hold other things than hashes and a head")
+
+
 def heads_reached(facts: Sequence[Json], segments: Sequence[Json]) -> list[SignedHead]:
     """The signed heads that these entries lead to; whose signatures they carry is not asked here.
 
@@ -113,6 +126,7 @@ def heads_reached(facts: Sequence[Json], segments: Sequence[Json]) -> list[Signe
     """
     waiting, heads = list(facts), list[SignedHead]()
     for segment in segments:
+        _must_be_strict(segment)
         head = SignedHead.model_validate(segment["head"])
         seq = head.seq - len(segment["leaves"])
         leaves = []

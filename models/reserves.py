@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from models.canonical import canonical_json
+from models.chain import VaultBooks
 from models.money import SHARE_SCALE
 from models.requests import BlockRef
 from models.splits import ONE_TO_ONE, SharesPerToken
@@ -27,7 +28,7 @@ Units = Annotated[int, PlainSerializer(str, return_type=str)]
 class ReserveModel(BaseModel):
     """Base of the frozen values here."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Cover(StrEnum):
@@ -69,6 +70,11 @@ class ShareReserve(ReserveModel):
     def issued_shares(self) -> Fraction:
         """Shares that the tokens minted stand for."""
         return Fraction(self.issued_units, SHARE_SCALE) * self.shares_per_token.exact
+
+    @property
+    def sold_shares(self) -> Fraction:
+        """Shares sold for open redeems, whose tokens are not burned yet."""
+        return Fraction(self.sold_units, SHARE_SCALE) * self.shares_per_token.exact
 
 
 class MoneyReserve(ReserveModel):
@@ -152,6 +158,21 @@ class Reserves(ReserveModel):
     def text(self) -> str:
         """As it is stored and published."""
         return self.model_dump_json()
+
+
+def money_of(books: VaultBooks, decimals: int) -> MoneyReserve:
+    """What the vault's books say of its USDT."""
+    return MoneyReserve(
+        decimals=decimals,
+        vault_units=books.balance,
+        escrow_units=books.escrow,
+        claimable_units=books.claimable,
+        owed_units=books.owed,
+        liabilities_units=books.escrow + books.claimable + books.owed,
+        free_units=books.free,
+        fees_units=books.fees,
+        floor_units=books.floor,
+    )
 
 
 def canonical(statement: Reserves) -> str:

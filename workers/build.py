@@ -26,6 +26,7 @@ from activities.resolving import ResolvingActivities
 from activities.settled import BatchCodec, ItemBooks
 from activities.settlement import SettlementActivities
 from activities.sweep import SweepActivities
+from bronco.metrics import WATCHED_SECONDS
 from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
 from clients.broker import BrokerClient
@@ -228,7 +229,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         clients.gateway,
         settings.chain.asset_book,
         partial(_wakes, settings.chain),
-        SourceReport(),
+        SourceReport(WATCHED_SECONDS),
         ChainProgress(),
         settings.chain.stall_seconds,
         parts.peg(clients),
@@ -239,7 +240,7 @@ def _watch(clients: Clients, broker: BrokerClient) -> Worker:
         clients.flags,
         clients.gateway,
         settings.broker.query_window,
-        SourceReport(),
+        SourceReport(WATCHED_SECONDS),
         settings.broker.silent_seconds,
     )
     # A frozen worker keeps what its open polls were handed: one poll, one task at most.

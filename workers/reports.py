@@ -29,6 +29,7 @@ from bronco.metrics import (
     RESERVE_USDT,
     RESERVED_AT,
     SETTLEMENT_ALARMS,
+    SOLD_SHARES,
     SOURCE_UP,
 )
 from models.drafts import AuditFault
@@ -52,12 +53,14 @@ _log = structlog.get_logger(__name__)
 class SourceReport:
     """Says once when a source goes and once when it comes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasts: float = math.inf) -> None:
+        """lasts: seconds for which the metric has a word; a watch may go on in another process."""
+        self._lasts = lasts
         self._problems: dict[str, str] = {}
 
     def __call__(self, source: str, problem: str) -> None:
         """Take note."""
-        SOURCE_UP.labels(source).set(0 if problem else 1)
+        SOURCE_UP.tell(source, 0 if problem else 1, self._lasts)
         before = self._problems.get(source, "")
         self._problems[source] = problem
         if problem and not before:
@@ -109,6 +112,7 @@ class ReconcileLog:
             held = math.nan if one.held is None else one.held - one.house
             RESERVE_SHARES.labels(one.symbol).set(held)
             ISSUED_SHARES.labels(one.symbol).set(float(one.issued_shares))
+            SOLD_SHARES.labels(one.symbol).set(float(one.sold_shares))
         for need in statement.forecast:
             REDEEM_FORECAST.labels(str(need.days)).set(need.need_units)
         RESERVED_AT.set(statement.taken_at.replace(tzinfo=UTC).timestamp())
@@ -122,6 +126,10 @@ class ReconcileLog:
 
 class AuditReport:
     """Whether the audit log is whole; a fault is an alarm each time it is seen."""
+
+    def __init__(self) -> None:
+        # One that never succeeds since it began would otherwise tell nothing, and alarm nobody.
+        AUDIT_CHECKED_AT.set(time.time())
 
     def __call__(self, fault: AuditFault | None) -> None:
         """The log was looked at."""

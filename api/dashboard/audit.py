@@ -3,13 +3,14 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
 from api.dashboard.pages import Pages
 from api.dashboard.session import PREFIX
-from bronco.audited import AuditReport, Outside, examine, sift
+from bronco.audited import AuditReport, Outside, examine, gathered
 from clients.head_file import HeadFile
 from models.errors import InvalidInput, SourceUnavailable
 from models.records import AuditEntry
@@ -45,20 +46,20 @@ class Verifying:
         """
         async with self._one:
             began = time.monotonic()
-            outside = await asyncio.to_thread(self._outside)
-            report = await examine(self._store.audit, outside)
+            report = await examine(self._store.audit, await self._outside(), datetime.now(UTC))
             return report, time.monotonic() - began
 
-    def _outside(self) -> Outside:
+    async def _outside(self) -> Outside:
         audit, chain = self._settings.audit, self._settings.chain
         if audit.directory is None or audit.address is None:
             return Outside()
         file = HeadFile(audit.directory, chain.id, chain.vault)
         try:
-            kept = [(file.path.name, file.read())] if file.exists() else []
+            kept = await asyncio.to_thread(file.read)
         except OSError as error:
             raise SourceUnavailable("signed heads", "reading them", str(error)) from error
-        return sift(kept, [audit.address], chain.id, chain.vault)
+        named, signers = [(file.path.name, kept)], [audit.address]
+        return await gathered(self._store.audit, named, signers, chain.id, chain.vault)
 
 
 def routes(pages: Pages, store: "Store", verifying: Verifying) -> APIRouter:

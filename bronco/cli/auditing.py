@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,7 +62,7 @@ def verify(
 
 
 async def _verify(files: list[Path], signers: list[str]) -> "AuditReport":
-    from bronco.audited import examine, sift
+    from bronco.audited import examine, gathered
     from bronco.cli.sources import open_store
     from bronco.sections import AuditSettings
     from bronco.settings import load_section
@@ -76,9 +77,9 @@ async def _verify(files: list[Path], signers: list[str]) -> "AuditReport":
         if file.exists():
             kept.append((str(file.path), file.read()))
     counting = [*signers, *([settings.address] if settings.address else [])]
-    outside = sift(kept, counting, target.id, target.vault)
     with open_store() as store:
-        return await examine(store.audit, outside, _Progress())
+        outside = await gathered(store.audit, kept, counting, target.id, target.vault)
+        return await examine(store.audit, outside, datetime.now(UTC), _Progress())
 
 
 class _Progress:

@@ -1,8 +1,10 @@
 """reserves: what is held against what is owed; publish it signed; verify what was published."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,10 +19,16 @@ if TYPE_CHECKING:
 
     from api.reserves import ReservesView
     from bronco.cli.sources import OpenChain
-    from bronco.publishing import Holdings, Publisher
+    from bronco.publishing import BrokerWord, Publisher
+    from clients.broker import BrokerClient
     from clients.reserve_file import AttestedReserves
+    from models.assets import Asset
+
+Step = Callable[[], Awaitable[str]]
+Held = Callable[[], Awaitable[Mapping[str, int]]]
 
 _FRESH_SECONDS = 180
+_AGAIN_SECONDS = 60.0
 _HELP = """What is held against what is owed: shares, USDT and the float, as last measured.
 
 Without a command it prints the newest statement."""
@@ -101,15 +109,18 @@ def verify(
 
     bronco reserves verify latest.json
     """
+    from bronco.publishing import DESKS_WORD
     from clients.reserve_file import read_attested
 
     found = read_attested(file)
     checks = asyncio.run(_verified(found, offline=offline))
     if as_json:
-        write_json({"attestor": found.attestor, "checks": dict(checks)})
+        told = {"attestor": found.attestor, "checks": dict(checks), "desks_word": DESKS_WORD}
+        write_json(told)
     else:
         rows = [(name, "ok" if not wrong else "WRONG", wrong) for name, wrong in checks]
         write_table(f"Signed by {found.attestor}", ("what", "", "why"), rows)
+        write(f"nobody but the desk vouches for: {DESKS_WORD}")
     if any(wrong for _, wrong in checks):
         raise typer.Exit(1)
 
@@ -132,7 +143,6 @@ async def _publishing(account: "LocalAccount", folder: Path, every: float, *, po
     from bronco.settings import load_section
     from bronco.trading import BrokerSettings
     from clients.reserve_file import ReserveFolder
-    from models.errors import BroncoError
 
     # Before its logger is made: what the link says goes to standard error, not among ours.
     logs.configure(load_section(LogSettings), [])
@@ -140,37 +150,58 @@ async def _publishing(account: "LocalAccount", folder: Path, every: float, *, po
 
     broker = BrokerClient(load_section(BrokerSettings), log_home=Path(".bronco"), reads_only=True)
     await broker.start()
-
-    async def holdings() -> Mapping[str, int]:
-        return {one.symbol: one.quantity for one in await broker.positions()}
-
     try:
         async with open_chain() as chain:
             with open_store() as store:
-                publisher = Publisher(store, chain.vault, ReserveFolder(folder), holdings)
-                while True:
-                    try:
-                        await _once(publisher, account)
-                        if post:
-                            await _post(chain, account, holdings)
-                    except BroncoError as error:
-                        if not every:
-                            raise
-                        # The next one may do; reconcile alarms when the newest is too old.
-                        warn(str(error))
-                    if not every:
-                        return
-                    await asyncio.sleep(every)
+                known, files = chain.settings.assets, ReserveFolder(folder)
+                publisher = Publisher(store, chain.vault, files, known, lambda: _asked(broker))
+                steps: list[Step] = [lambda: _once(publisher, account)]
+                if post:
+                    steps += _attesting(chain, account, lambda: _held(broker))
+                await _repeated(steps, every)
     finally:
         await broker.close()
 
 
-async def _once(publisher: "Publisher", account: "LocalAccount") -> None:
+async def _repeated(steps: Sequence[Step], every: float) -> None:
+    """Each round takes all steps, whatever becomes of one; a round that lacks one comes sooner."""
+    from models.errors import BroncoError
+
+    while True:
+        failed = False
+        for step in steps:
+            try:
+                write(await step())
+            except BroncoError as error:
+                # The next round may do; reconcile alarms when the newest is too old.
+                warn(str(error))
+                failed = True
+        if not every and failed:
+            raise typer.Exit(1)
+        if not every:
+            return
+        await asyncio.sleep(min(every, _AGAIN_SECONDS) if failed else every)
+
+
+async def _held(broker: "BrokerClient") -> Mapping[str, int]:
+    return {one.symbol: one.quantity for one in await broker.positions()}
+
+
+async def _asked(broker: "BrokerClient") -> "BrokerWord":
+    from bronco.publishing import BrokerWord
+
+    held, today = await _held(broker), Counter[str]()
+    for order in await broker.orders(refresh=True):
+        today[order.symbol] += order.quantity
+    return BrokerWord(held, today)
+
+
+async def _once(publisher: "Publisher", account: "LocalAccount") -> str:
     made = await publisher.publish(account)
-    write(f"published: block {made.statement.block.number}, signed by {made.attestor}")
+    return f"published: block {made.statement.block.number}, signed by {made.attestor}"
 
 
-async def _post(chain: "OpenChain", account: "LocalAccount", holdings: "Holdings") -> None:
+def _attesting(chain: "OpenChain", account: "LocalAccount", held: Held) -> list[Step]:
     """Attest each share to the supply monitor; the key pays the gas itself."""
     from bronco.attestor import DECLARING, Attestor
     from bronco.settings import load_section
@@ -181,18 +212,18 @@ async def _post(chain: "OpenChain", account: "LocalAccount", holdings: "Holdings
         raise ConfigurationError("BRONCO_CHAIN_MONITOR", "is missing: where attestations are kept")
     margin = load_section(OrderSettings).split_margin_seconds
     attestor = Attestor(chain.vault, chain.settings.monitor, split_margin=margin)
-    carrier = chain.carrier(account, DECLARING)
-    for asset in chain.settings.assets:
+    carrier, signer = chain.carrier(account, DECLARING), str(account.address)
 
-        async def held(symbol: str = asset.symbol) -> int:
-            return (await holdings()).get(symbol, 0)
+    async def attest(asset: "Asset") -> str:
+        async def shares() -> int:
+            return (await held()).get(asset.symbol, 0)
 
-        draft = await attestor.draft(asset, held)
-        signer = str(account.address)
+        draft = await attestor.draft(asset, shares)
         await attestor.must_be_allowed(signer, draft)
-        call = attestor.signed(draft, account)
-        tx_hash = await attestor.post(draft, call, signer, carrier)
-        write(f"attested {draft.shares} {asset.symbol}: {tx_hash or 'there already'}")
+        tx_hash = await attestor.post(draft, attestor.signed(draft, account), signer, carrier)
+        return f"attested {draft.shares} {asset.symbol}: {tx_hash or 'there already'}"
+
+    return [partial(attest, asset) for asset in chain.settings.assets]
 
 
 def _show(view: "ReservesView") -> None:

@@ -106,6 +106,8 @@ class AuditLog:
         head = await self.head()
         fault = fault or await self._walk(check, since, head.seq, report)
         fault = fault or check.end(head) or late
+        if fault is None and since == START:
+            fault = await self._doubled(head)
         checked, unsealed = check.at.seq - since.seq, await self._unsealed()
         return AuditVerdict(fault, check.at, head, checked, unsealed, check.heads)
 
@@ -195,6 +197,27 @@ class AuditLog:
             return _stranger(low, 1, 2**63), _stranger(high, 1, head)
 
         return await self._database.read("looking for stray entries", work)
+
+    async def _doubled(self, head: AuditHead) -> AuditFault | None:
+        """Whether places up to the head are taken twice; the unique index may have been dropped."""
+        placed = (col(AuditEntry.seq) > 0, col(AuditEntry.seq) <= head.seq)
+        counted = select(func.count()).where(*placed)
+        twice = (
+            select(AuditEntry.seq, func.max(AuditEntry.id))
+            .where(*placed)
+            .group_by(col(AuditEntry.seq))
+            .having(func.count() > 1)
+            .order_by(col(AuditEntry.seq))
+            .limit(1)
+        )
+
+        def work(session: Session) -> AuditFault | None:
+            if session.exec(counted).one() == head.seq:
+                return None
+            found = session.exec(twice).first()
+            return AuditFault(found[0] or 0, found[1] or 0, "its place is taken") if found else None
+
+        return await self._database.read("counting entries with a place", work)
 
     async def _unsealed(self) -> int:
         counted = select(func.count()).where(col(AuditEntry.seq).is_(None))

@@ -38,6 +38,7 @@ class Levels(NamedTuple):
 
     oldest: when the oldest order that has not ended was admitted, by stage. unknown: when the
     oldest placement without an outcome was claimed. book_read: end of the last complete read.
+    unsealed_since: when the oldest entry of the audit log without a place was written.
     """
 
     failed: Mapping[Reason, int]
@@ -47,6 +48,7 @@ class Levels(NamedTuple):
     book_read: datetime | None
     house: int
     unsealed: int
+    unsealed_since: datetime | None
 
 
 class LevelReader:
@@ -71,6 +73,8 @@ class LevelReader:
 
 
 def _levels(session: Session) -> Levels:
+    waiting = select(func.count(), func.min(AuditEntry.at)).where(col(AuditEntry.seq).is_(None))
+    unsealed, unsealed_since = session.exec(waiting).one()
     return Levels(
         failed=_failed(session),
         oldest=_oldest(session),
@@ -86,7 +90,8 @@ def _levels(session: Session) -> Levels:
         house=session.exec(
             select(func.count()).where(col(HousePosition.resolved_at).is_(None))
         ).one(),
-        unsealed=session.exec(select(func.count()).where(col(AuditEntry.seq).is_(None))).one(),
+        unsealed=unsealed,
+        unsealed_since=unsealed_since,
     )
 
 

@@ -54,6 +54,7 @@ async def test_levels__of_orders__name_the_oldest_open_one_and_why_others_failed
     }
     assert found.failed == {Reason.TOO_SMALL: 1}
     assert found.unsealed > 0
+    assert found.unsealed_since == naive_utc(NOW)
 
 
 async def test_levels__of_items__are_by_kind_and_state(store: Store) -> None:

@@ -68,7 +68,7 @@ MAY_BE_ABSENT = frozenset(
         "bronco_source_up",
         "bronco_orders_stage",
         "bronco_house_positions",
-        "bronco_audit_unsealed_entries",
+        "bronco_audit_oldest_unsealed_seconds",
         "bronco_chain_head_timestamp_seconds",
         "bronco_feed_heartbeat_seconds",
         "bronco_webhook_oldest_pending_seconds",
@@ -78,6 +78,7 @@ MAY_BE_ABSENT = frozenset(
         "bronco_redeem_forecast_usdt_units",
         "bronco_reserve_shares",
         "bronco_issued_shares",
+        "bronco_sold_shares",
         "bronco_settler_gas_low_wei",
         "bronco_signer_hour_used_ratio",
     }

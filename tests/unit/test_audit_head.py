@@ -136,6 +136,37 @@ async def test_sign_head__log_shorter_than_what_was_signed__is_an_alarm(office: 
     assert office.places == [9]
 
 
+async def test_sign_head__file_was_put_back_from_a_copy__gets_its_heads_again(
+    office: Office,
+) -> None:
+    for first in (1, 4, 7):
+        await office.write(first, first + 2)
+        await office.run()
+    put_back(office, lines=1)
+    assert await office.run() == AuditHeadResult(seq=9)
+    assert office.places == [3, 6, 9]
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+async def test_sign_head__file_was_put_back_and_the_log_rewritten__is_not_signed_for(
+    office: Office, lines: int
+) -> None:
+    for first in (1, 4, 7):
+        await office.write(first, first + 2)
+        await office.run()
+    put_back(office, lines)
+    await rewrite_from(office.store, 5)
+    result = await office.run()
+    assert (result.signed, "entry" in result.fault) == (False, True)
+    assert len(office.places) == lines
+
+
+def put_back(office: Office, lines: int) -> None:
+    """As it was when it had so many lines."""
+    kept = office.file.path.read_text().splitlines(keepends=True)
+    office.file.path.write_text("".join(kept[:lines]))
+
+
 async def test_sign_head__signer_down__nothing_is_written_and_no_all_clear(office: Office) -> None:
     await office.write(1, 3)
     office.down = True

@@ -197,7 +197,7 @@ def test_by_when__nobody_works_on_it__two_runs_of_reconcile() -> None:
     ("known", "says"),
     [
         (facts(), ""),
-        (facts(Stage.PLACED, **at_broker()), ""),
+        (facts(Stage.PLACED, **at_broker()), "works at the broker: cancel it"),
         (facts(claims=(placement(state=ClaimState.REJECTED),)), ""),
         (facts(claims=(placement(),), orders=(filled(broker_order(), 1),)), "only way is forward"),
         (

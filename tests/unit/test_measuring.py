@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 
+import pytest
 from prometheus_client import generate_latest
 
 from api.metrics import tell
@@ -17,6 +18,7 @@ from models.records import ItemKind, ItemState
 from tests.contracts.builders import NOW
 from tests.waiting import eventually
 from workers.measuring import Measure, _clock, keep_measuring
+from workers.reports import AuditReport, SourceReport
 
 DOWN = SourceUnavailable("redis", "reading the clock", "gone")
 
@@ -75,6 +77,34 @@ async def test_clock__an_hour_ahead_then_silent__is_told_then_absent() -> None:
     await ended(task)
 
 
+def test_source__a_watch_that_went_on_elsewhere__says_nothing_here_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    watched, other = SourceReport(15.0), SourceReport()
+    watched("heads", "no block")
+    other("endpoint", "set aside")
+    clock[0] += 14
+    generate_latest(REGISTRY)
+    assert sample("bronco_source_up", source="heads") == 0
+    clock[0] += 2
+    generate_latest(REGISTRY)
+    assert sample("bronco_source_up", source="heads") is None
+    assert sample("bronco_source_up", source="endpoint") == 0
+    watched("heads", "")
+    assert sample("bronco_source_up", source="heads") == 1
+
+
+def test_audit__nobody_has_signed_since_the_start__is_as_old_as_that() -> None:
+    began = time.time()
+    AuditReport()
+    checked = sample("bronco_audit_checked_timestamp_seconds")
+    assert checked is not None
+    assert checked >= began
+    metrics.AUDIT_CHECKED_AT.clear()
+
+
 def test_levels__told__are_ages_and_counts_with_zero_for_what_is_not_there() -> None:
     now = NOW.replace(tzinfo=None)
     earlier = now - timedelta(seconds=90)
@@ -87,6 +117,7 @@ def test_levels__told__are_ages_and_counts_with_zero_for_what_is_not_there() -> 
             book_read=None,
             house=3,
             unsealed=4,
+            unsealed_since=earlier,
         ),
         now,
     )
@@ -98,6 +129,7 @@ def test_levels__told__are_ages_and_counts_with_zero_for_what_is_not_there() -> 
     assert sample("bronco_settlement_oldest_seconds", kind="REFUND", state="REJECTED") == 90
     assert sample("bronco_unknown_oldest_seconds") == 90
     assert (sample("bronco_house_positions"), sample("bronco_audit_unsealed_entries")) == (3, 4)
+    assert sample("bronco_audit_oldest_unsealed_seconds") == 90
     assert b"bronco_broker_book_read_timestamp_seconds" not in generate_latest(REGISTRY)
     metrics.UNKNOWN_OLDEST.clear()
     assert sample("bronco_unknown_oldest_seconds") is None

@@ -14,8 +14,9 @@ from bronco.receipts import Check, check_receipt, read_receipt
 from clients.auditing import sign_head
 from clients.keys import account_of
 from clients.store import Store, upgrade
+from clients.vault import terms_of
 from models.audit import SignedHead, chained, leaf_of
-from models.broker import BrokerStatus
+from models.broker import BrokerOrder, BrokerStatus
 from models.chain import TxReceipt, VaultEvent
 from models.drafts import AuditDraft, AuditHead
 from models.errors import Conflict, InvalidInput
@@ -24,6 +25,7 @@ from models.order import Order, OrderStatus, Stage
 from models.receipt import Json, assembled, text_of
 from models.records import ItemKind, SettlementItem
 from models.requests import OrderRequest, VaultRequest, VaultStatus, remark_of
+from models.verdict import settle_item
 from tests.auditing import AUDITOR_ADDRESS, signed
 from tests.builders import placement
 from tests.contracts.builders import (
@@ -51,10 +53,10 @@ FILLED = broker_order(
 )
 
 
-def item() -> SettlementItem:
+def item(order: BrokerOrder = FILLED) -> SettlementItem:
     request = OrderRequest(chain_id=CHAIN, vault=VAULT, n=1, request_id=MINE, side=TERMS.side)
     message = EnqueueInput(request=request, version=1, kind=ItemKind.SETTLE)
-    made = settlement_item(message, TERMS, [CLAIM], [FILLED], 6, NOW)
+    made = settlement_item(message, TERMS, [CLAIM], [order], 6, NOW)
     assert isinstance(made, SettlementItem)
     return made
 
@@ -87,6 +89,9 @@ class FakeWitness:
 
     async def decimals(self) -> int:
         return 6
+
+    async def settled_terms(self, n: int) -> str:
+        return terms_of(settle_item(item())) if n == 1 else "0x"
 
     async def transaction(self, tx_hash: str) -> TxReceipt | None:
         if tx_hash not in self.events:
@@ -270,7 +275,9 @@ async def test_receipt__forged_whole_by_a_stranger__the_vault_names_another_audi
 FORGERIES: list[tuple[str, dict[str, Any], str]] = [
     ("settlement.settle", {"taken": "1"}, "its event has another taken"),
     ("settlement.settle", {"fee": "7"}, "its event has another fee"),
+    ("settlement.settle", {"out": "7"}, "the vault was told other amounts"),
     ("settlement.mined", {"block_number": 8}, "no such Settled"),
+    ("settlement.mined", {"tx_hash": ""}, "no entry names it"),
     ("settlement.mined", {"tx_hash": ASKED}, "no such Settled"),
     ("order.admitted", {"amount": "5"}, "the vault has another amount"),
     ("order.admitted", {"deadline": 5}, "the vault has another deadline"),
@@ -286,6 +293,72 @@ async def test_receipt__forged_with_the_audit_key_itself__the_chain_tells(
     forged = resigned(retold(receipt, action, **changes))
     found = await problems(forged, FakeWitness())
     assert any(says in one.problem for one in found), found
+
+
+async def test_receipt__forged_whole_and_without_a_transaction__the_vault_tells(
+    receipt: Json,
+) -> None:
+    """Fills and amounts agree, and there is no event to compare them with."""
+    forged = item(FILLED.model_copy(update={"average_price": Decimal("199.99")}))
+    names = ("taken", "out", "fee", "filled", "average_price")
+    changes = {name: str(getattr(forged, name)) for name in names}
+    body = retold(
+        receipt,
+        "settlement.settle",
+        **changes,
+        fill_hash=forged.fill_hash,
+        fills=fills_of([CLAIM], [FILLED.model_copy(update={"average_price": Decimal("199.99")})]),
+    )
+    found = await problems(resigned(retold(body, "settlement.mined", tx_hash="")), FakeWitness())
+    assert [one.problem for one in found] == [
+        "no entry names it",
+        "the vault was told other amounts or fills",
+    ]
+
+
+async def test_receipt__entries_of_its_end_left_out_by_anybody__does_not_verify(
+    receipt: Json,
+) -> None:
+    """Anybody can put an entry's hash in its place; no key is needed for that."""
+    entries, gone = [], {}
+    for entry in receipt["log"]["entries"]:
+        if entry["action"].startswith("order."):
+            entries.append(entry)
+        else:
+            gone[entry["seq"]] = leaf_of(entry)
+    segments = []
+    for segment in receipt["log"]["segments"]:
+        first = segment["head"]["seq"] - len(segment["leaves"]) + 1
+        leaves = [gone.get(first + at, leaf) for at, leaf in enumerate(segment["leaves"])]
+        segments.append(segment | {"leaves": leaves})
+    found = await problems(text_of(assembled(MINE, entries, segments)).encode(), FakeWitness())
+    assert "no entry says what was to be done: a settle" in [one.problem for one in found]
+
+
+def _spelled_otherwise(body: Json, how: str) -> None:
+    segment = body["log"]["segments"][0]
+    at = next(at for at, leaf in enumerate(segment["leaves"]) if leaf)
+    match how:
+        case "number":
+            body["outcome"]["block_number"] = 9.0
+        case "truth":
+            body["request"]["n"] = True
+        case "upper":
+            segment["leaves"][at] = segment["leaves"][at].upper()
+        case "spaced":
+            segment["leaves"][at] = segment["leaves"][at][:10] + " " + segment["leaves"][at][10:]
+        case "more":
+            segment["note"] = "1,000,000 USDT were paid"
+
+
+@pytest.mark.parametrize("how", ["number", "truth", "upper", "spaced", "more"])
+async def test_receipt__same_value_in_other_words_or_more_of_them__is_refused(
+    receipt: Json, how: str
+) -> None:
+    body = json.loads(text_of(receipt))
+    _spelled_otherwise(body, how)
+    with pytest.raises(InvalidInput, match="receipt"):
+        read_receipt(text_of(body).encode())
 
 
 async def test_receipt__fills_that_do_not_give_the_amounts__are_noticed(receipt: Json) -> None:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import pytest
 
-from bronco.audited import Outside, examine, sift
+from bronco.audited import Outside, examine, gathered, sift
 from clients.head_file import HeadFile, KeptHeads
 from clients.store import Store, upgrade
 from models.audit import SignedHead
 from models.drafts import AuditDraft, AuditHead
 from tests.auditing import AUDITOR_ADDRESS, signed
-from tests.contracts.builders import CHAIN, NOW, VAULT, request_id
+from tests.contracts.builders import CHAIN, NOW, VAULT, later, request_id
+from tests.contracts.records import execute
 from tests.tampering import KINDS, Log, Vandal
 
 
@@ -90,15 +91,61 @@ def sifted(*heads: SignedHead, signers: tuple[str, ...] = (AUDITOR_ADDRESS,)) ->
 
 
 async def test_examine__heads_that_count__are_found(small: Scene) -> None:
-    report = await examine(small.store.audit, sifted(*small.heads))
+    report = await examine(small.store.audit, sifted(*small.heads), NOW)
     assert (report.whole, report.problems) == (True, [])
     assert report.verdict.heads == len(small.heads)
 
 
 async def test_examine__without_heads__says_what_it_cannot_tell(small: Scene) -> None:
-    report = await examine(small.store.audit, sifted())
+    report = await examine(small.store.audit, sifted(), NOW)
     assert report.whole
     assert ["cut off" in problem for problem in report.problems] == [True]
+
+
+async def test_examine__file_of_heads_was_put_back__says_what_nobody_signed_for(
+    small: Scene,
+) -> None:
+    """Behind the newest head anything can be rewritten, and its hashes with it."""
+    old = [head for head in small.heads if head.seq < 20]
+    within = await examine(small.store.audit, sifted(*old), later(9 * 60))
+    assert within.problems == []
+    report = await examine(small.store.audit, sifted(*old), later(11 * 60))
+    first = old[-1].seq + 1
+    assert [f"for entry {first} of" in problem for problem in report.problems] == [True]
+
+
+async def test_gathered__rewritten_behind_the_files_last_head__the_databases_own_tell(
+    small: Scene,
+) -> None:
+    for head in small.heads:
+        await small.store.audit.keep_head(head)
+    old = [head for head in small.heads if head.seq < 20]
+    places = [head.seq for head in old]
+    changed = KINDS["recomputed hashes"](small.log, places, old[-1].seq + 1, random.Random(1))
+    small.vandal.put(changed.log)
+    kept = [("file", KeptHeads(old, []))]
+    outside = await gathered(small.store.audit, kept, [AUDITOR_ADDRESS], CHAIN, VAULT)
+    report = await examine(small.store.audit, outside, NOW)
+    assert not report.whole
+
+
+async def test_examine__a_place_taken_twice__is_found(tmp_path: Path) -> None:
+    """Whoever drops the index can put a row beside the last one of a page."""
+    made = await scene(tmp_path, 1_001, random.Random(1))
+    statements = (
+        "CREATE TABLE copied AS SELECT * FROM audit_log",
+        "DROP TABLE audit_log",
+        "ALTER TABLE copied RENAME TO audit_log",
+        "INSERT INTO audit_log SELECT * FROM audit_log WHERE seq = 1000",
+        "UPDATE audit_log SET id = 99999, action = 'order.settled' WHERE rowid = 1002",
+    )
+    for statement in statements:
+        await execute(made.store, statement)
+    fault = await made.store.audit.verify([head.head for head in made.heads])
+    assert fault is not None
+    assert (fault.seq, fault.problem) == (1_000, "its place is taken")
+    made.vandal.close()
+    made.store.close()
 
 
 def test_sift__forged_or_foreign_heads__do_not_count() -> None:

@@ -22,6 +22,7 @@ from tests.integration.reconcile.office import Office
 from tests.integration.settlement.rig import Rig
 from tests.integration.vault.desk import SHARE, Desk
 from tests.shell import Inline, Ran
+from tests.waiting import eventually
 
 _CHEAP = 2**4
 """Rounds of scrypt: these keys protect nothing."""
@@ -214,6 +215,11 @@ async def test_attest__what_the_broker_holds__is_asked_and_shown(
     async with simulator() as server:
         async with client_of(settings(server.port), tmp_path) as client:
             await client.place(ticket(5), 10.0)
+
+            async def filled() -> bool:
+                return [one.quantity for one in await client.positions()] == [5]
+
+            await eventually(filled)
         attest = Attesting(
             office,
             tmp_path,

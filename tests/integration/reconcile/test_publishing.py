@@ -1,28 +1,35 @@
 """The published statement: signed after own reads, verified with a node, refused when touched."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bronco.devchain import ADMIN, FIRST_USER, dev_key
-from bronco.publishing import Publisher, verify
+from bronco.publishing import BrokerWord, Publisher, verify
 from clients.keys import account_of
 from clients.reserve_file import LATEST, ReserveFolder, read_attested, really_attested
-from models.errors import Conflict, SourceUnavailable
+from models.assets import Asset
+from models.errors import Conflict, InvalidInput, SourceUnavailable
+from models.reserves import Reserves
+from models.splits import SharesPerToken
 from tests.integration.reconcile.office import SYMBOL, Office
 from tests.integration.reconcile.test_reconcile import executed, placed
 
 ATTESTOR, STRANGER = account_of(dev_key(ADMIN)), account_of(dev_key(FIRST_USER))
 
 
-def publisher(office: Office, folder: Path, held: int) -> Publisher:
-    async def holdings() -> Mapping[str, int]:
-        return {SYMBOL: held}
+def publisher(office: Office, folder: Path, held: int, today: int = 0) -> Publisher:
+    chain = office.rig.desk.chain
+    asset = Asset(symbol=SYMBOL, token=chain.shares["AAPL"], feed=chain.feeds["AAPL"])
 
-    return Publisher(office.store, office.rig.vault, ReserveFolder(folder), holdings)
+    async def ask() -> BrokerWord:
+        return BrokerWord({SYMBOL: held}, {SYMBOL: today})
+
+    return Publisher(office.store, office.rig.vault, ReserveFolder(folder), [asset], ask)
 
 
 async def measured(office: Office) -> None:
@@ -68,19 +75,72 @@ async def test_publish__the_broker_says_otherwise__signs_nothing(
     assert not (tmp_path / LATEST).exists()
 
 
+async def restated(office: Office, change: Callable[[Reserves], dict[str, Any]]) -> None:
+    """Whoever can write the desk's database says something else."""
+    told = await office.store.reserves.latest()
+    assert told is not None
+    later = {"taken_at": told.taken_at + timedelta(microseconds=1)}
+    await office.store.reserves.record(told.model_copy(update=later | change(told)))
+
+
+def money(**changes: Any) -> Callable[[Reserves], dict[str, Any]]:
+    return lambda told: {"usdt": told.usdt.model_copy(update=changes)}
+
+
+def share(**changes: Any) -> Callable[[Reserves], dict[str, Any]]:
+    return lambda told: {"shares": (told.shares[0].model_copy(update=changes),)}
+
+
+SPLIT = SharesPerToken(numerator=4, denominator=1, epoch=1)
+LIES: dict[str, tuple[Callable[[Reserves], dict[str, Any]], str]] = {
+    "balance": (money(vault_units=1), "vault_units"),
+    "liabilities": (money(liabilities_units=1), "liabilities_units 0, stated 1"),
+    "free": (money(free_units=10**15), "free_units"),
+    "fees": (money(fees_units=10**15), "fees_units"),
+    "floor": (money(floor_units=10**15), "floor_units"),
+    "decimals": (money(decimals=2), "decimals 6, stated 2"),
+    "float": (lambda told: {"float": told.float.model_copy(update={"usdt_units": 7})}, "float"),
+    "units held": (share(held_units=10**24), "1 US.AAPL stand for 1000000000000000000 units"),
+    "ratio": (share(shares_per_token=SPLIT), "a token of US.AAPL is"),
+    "held": (share(held=5_000, in_flight=5_000), "5000 US.AAPL are stated, the broker holds 1"),
+    "none": (lambda _: {"shares": ()}, "other tokens"),
+    "twice": (lambda told: {"shares": told.shares * 2}, "other tokens"),
+    "another": (share(symbol="US.TSLA"), "other tokens"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
 async def test_publish__the_database_was_changed__signs_nothing(
+    office: Office, tmp_path: Path, lie: str
+) -> None:
+    await measured(office)
+    change, says = LIES[lie]
+    await restated(office, change)
+    with pytest.raises(Conflict, match=says):
+        await publisher(office, tmp_path, 1, today=3).publish(ATTESTOR)
+    assert not (tmp_path / LATEST).exists()
+
+
+async def test_publish__an_order_moves_it__is_signed_as_far_as_the_broker_lists_one(
     office: Office, tmp_path: Path
 ) -> None:
     await measured(office)
-    told = await office.store.reserves.latest()
-    assert told is not None
-    money = told.usdt.model_copy(update={"vault_units": told.usdt.vault_units + 1})
-    later = told.model_copy(
-        update={"usdt": money, "taken_at": told.taken_at + timedelta(microseconds=1)}
-    )
-    await office.store.reserves.record(later)
-    with pytest.raises(Conflict, match="the vault's balance"):
-        await publisher(office, tmp_path, 1).publish(ATTESTOR)
+    await restated(office, share(in_flight=2))
+    with pytest.raises(Conflict, match="the broker holds 3 now"):
+        await publisher(office, tmp_path, 3, today=1).publish(ATTESTOR)
+    await publisher(office, tmp_path, 3, today=2).publish(ATTESTOR)
+
+
+async def test_verify__more_in_the_file_than_was_signed__is_no_statement(
+    office: Office, tmp_path: Path
+) -> None:
+    await measured(office)
+    await publisher(office, tmp_path, 1).publish(ATTESTOR)
+    signed = json.loads((tmp_path / LATEST).read_text())
+    signed["statement"]["usdt"]["surplus_units"] = "999999999999"
+    (tmp_path / "more.json").write_text(json.dumps(signed))
+    with pytest.raises(InvalidInput, match="surplus_units"):
+        read_attested(tmp_path / "more.json")
 
 
 async def test_publish__not_all_was_measured__signs_nothing(office: Office, tmp_path: Path) -> None:
