@@ -29,7 +29,7 @@ _UNMINED = frozenset({"order.reclaimed", "order.orphaned"})
 _TERMS = ("n", "side", "symbol", "owner", "recipient", "asset", "amount", "limit_price")
 _MORE_TERMS = ("deadline", "reclaim_at", "fee_bps", "tx_hash")
 _AMOUNTS = ("taken", "out", "fee", "filled", "average_price", "fill_hash", "reason_code")
-_SEGMENT = {"previous", "leaves", "head"}
+_SEGMENT = frozenset({"previous", "leaves", "head"})
 _CLAIM = ("attempt", "remark", "symbol", "side", "quantity", "price", "shares_per_token")
 
 
