@@ -18,8 +18,8 @@ from bronco.sections import LogFormat, LogSettings
 
 REDACTED = "[redacted]"
 _SECRET_FIELDS = re.compile(
-    r"(^|_)(password|passwd|secret|api_?key|private_?key|dev_key|mnemonic|authorization|cookie|"
-    r"password_md5)$",
+    r"(^|[_-])(password|passwd|secret|api[_-]?key|private[_-]?key|dev_key|mnemonic|authorization|"
+    r"cookie|password_md5|(access|refresh|id|auth|bearer)[_-]?token)$",
     re.IGNORECASE,
 )
 # Endpoints of node providers carry their API key in the path or the user part.
@@ -30,7 +30,9 @@ _API_KEY = re.compile(r"\b(bronco_[0-9a-f]{12}_)[A-Za-z0-9_-]{43}")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _ASSIGNED = re.compile(
     r"\b((?:\w+[_-])?(?:password|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|mnemonic))"
-    r"(\\?[\"']?\s*[=:]\s*\\?[\"']?)(?!bronco_[0-9a-f]{12}_\[)[^\s\"',;&)}\]\\]+",
+    r"(\\?[\"']?\s*[=:]\s*)(?!\\?[\"']?bronco_[0-9a-f]{12}_\[)"
+    # In quotes it goes on to the same quote, spaces and brackets and all.
+    r"(?:(?P<open>\\?[\"'])(?:(?!(?P=open)).)+|[^\s\"',;&)}\]\\]+)",
     re.IGNORECASE,
 )
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+")
@@ -147,7 +149,7 @@ class Redaction:
         text = _BEARER.sub(rf"\1 {REDACTED}", text)
         for secret in (_JWT, _WEBHOOK):
             text = secret.sub(REDACTED, text)
-        return _ASSIGNED.sub(rf"\1\2{REDACTED}", text)
+        return _ASSIGNED.sub(lambda one: f"{one[1]}{one[2]}{one['open'] or ''}{REDACTED}", text)
 
     def _field(self, key: str, value: Any) -> Any:
         if _SECRET_FIELDS.search(key):

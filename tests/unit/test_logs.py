@@ -69,7 +69,19 @@ def test_log__below_level__is_not_written(stream: io.StringIO) -> None:
     assert "order_placed" not in written.getvalue()
 
 
-@pytest.mark.parametrize("field", ["password", "api_key", "X_API_KEY", "dev_key", "Authorization"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "password",
+        "api_key",
+        "X_API_KEY",
+        "x-api-key",
+        "dev_key",
+        "Authorization",
+        "access_token",
+        "refresh_token",
+    ],
+)
 def test_log__secret_field__is_redacted(stream: io.StringIO, field: str) -> None:
     logger("api").info("called", **{field: "whatever", "nested": {field: "whatever"}})
     assert "whatever" not in stream.getvalue()
@@ -113,6 +125,7 @@ PLANTED = {
     "a webhook's secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "a password in a DSN": "mysql+pymysql://bronco:pl4nted-pw@db/bronco",
     "a password of a call": "login(user='bronco', password='pl4nted-pw')",
+    "a password with spaces": "login(password='pl4nted horse) pl4nted', user='bronco')",
     "a password in JSON": '{"password": "pl4nted-pw", "user": "bronco"}',
     "a token in a query": "GET /rpc?token=pl4nted-token&block=7",
     "a provider's key in a path": "https://mainnet.example.io/v3/pl4nted0123456789",
