@@ -20,7 +20,8 @@ class OrderFollow:
         self._steps = steps
         self._state = steps.state
         self._status = VaultStatus.OPEN
-        self._outdated = False
+        self._outdated: int | None = None
+        """The attempt whose order was seen to be of shares from before a split."""
 
     @property
     def moot(self) -> bool:
@@ -55,7 +56,7 @@ class OrderFollow:
             lambda: workflow.execute_activity_method(OrderActivities.read_order, message, **ASK)
         )
         self._status = seen.status
-        self._outdated = seen.outdated
+        self._outdated = message.attempt if seen.outdated else None
         return seen
 
     async def _take_book(self) -> None:
@@ -72,13 +73,19 @@ class OrderFollow:
             return Reason.RECLAIMED
         if self._state.cancel_wanted:
             return self._state.cancelled_by[0]
-        if self._outdated:
+        if self._is_outdated():
             return Reason.SPLIT
         if self._state.expired():
             return Reason.DEADLINE
         if self._state.recalled:
             return Reason.PAUSED
         return Reason.NOT_FILLED if workflow.time() >= give_up_at else Reason.NONE
+
+    def _is_outdated(self) -> bool:
+        """Of this order: the next one is placed in new shares, and not to be cancelled for it."""
+        if self._outdated is None or self._outdated == self._state.attempt:
+            return self._outdated is not None
+        return not workflow.patched("outdated-is-of-one-attempt")
 
     async def _cancel(self, why: Reason) -> None:
         """Ask for a cancel; only the book says whether it happened, and a fill may win the race."""

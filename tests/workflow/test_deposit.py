@@ -8,6 +8,7 @@ from models.order import Reason, Stage
 from models.records import ItemKind
 from models.requests import VaultStatus
 from tests.builders import ended, filled, not_placed
+from tests.waiting import eventually
 from tests.workflow.desk import Desk, completed, moments, scheduled
 
 FOUR = ["admit", "place_order", "enqueue_settlement", "close_order"]
@@ -167,6 +168,27 @@ async def test_order__of_shares_from_before_a_split__is_cancelled_and_placed_aga
     await any_desk.carry(world)
     assert [message.why for message in world.said(CancelOrderInput)] == ["SPLIT"]
     assert world.attempts == [1, 2]
+    assert world.item_kinds == SETTLED
+
+
+async def test_order__placed_again_after_a_split__is_not_cancelled_for_it(desk: Desk) -> None:
+    """Nothing else is asked about it before its fill."""
+    world = await desk.world()
+    world.outdated = {1}
+
+    async def cancelled(_: object) -> object:
+        await world.push(ended(world.order(1)))
+        return {"accepted": True}
+
+    world.places, world.cancels = [world.works, world.works], [cancelled]
+    handle = await desk.start(world)
+    await completed(handle, 2)
+    await desk.pass_time(world.policy.backstop)
+    await eventually(lambda: world.attempts == [1, 2])
+    await completed(handle, 5)
+    await world.push(filled(world.order(2)))
+    await handle.result()
+    assert [message.attempt for message in world.said(CancelOrderInput)] == [1]
     assert world.item_kinds == SETTLED
 
 
