@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from clients.auditing import why_ignored
 from models.audit import START, SignedHead
 from models.drafts import AuditFault, AuditHead
 from models.messages import AuditHeadResult
@@ -29,14 +28,21 @@ class AuditActivities:
     """Runs where the folder of signed heads is; the key is the signer's."""
 
     def __init__(
-        self, store: Store, signer: RemoteSigner, file: HeadFile, auditor: str, report: Report
+        self,
+        store: Store,
+        signer: RemoteSigner,
+        file: HeadFile,
+        auditor: str,
+        report: Report,
+        counts: Callable[[SignedHead], bool],
     ) -> None:
-        """auditor: address of the audit key."""
+        """auditor: address of the audit key. counts: whether a head is really one of it."""
         self._store = store
         self._signer = signer
         self._file = file
         self._auditor = auditor
         self._report = report
+        self._counts = counts
         self._looked = START
 
     @activity.defn(name="sign_audit_head")
@@ -55,7 +61,8 @@ class AuditActivities:
         last = kept.heads[-1].head if kept.heads else START
         lost = await self._lost(last)
         heads = [one.head for one in (*kept.heads, *lost)]
-        verdict = await self._store.audit.examine(heads[len(kept.heads) - 1 :], since=last)
+        newer = [one.head for one in (*kept.heads[-1:], *lost)]
+        verdict = await self._store.audit.examine(newer, since=last)
         fault = verdict.fault or await self._look_back(heads)
         if fault is not None:
             self._report(fault)
@@ -75,9 +82,7 @@ class AuditActivities:
 
     async def _lost(self, last: AuditHead) -> list[SignedHead]:
         """Heads that the database kept and the file, put back from a copy, has no more."""
-        found = await self._store.audit.heads_from(last.seq + 1)
-        signers, chain_id, vault = {self._auditor.lower()}, self._file.chain_id, self._file.vault
-        return [one for one in found if not why_ignored(one, signers, chain_id, vault)]
+        return [*filter(self._counts, await self._store.audit.heads_from(last.seq + 1))]
 
     async def _look_back(self, heads: list[AuditHead]) -> AuditFault | None:
         """Look at a stretch of what was signed before, another one each time, over and over.

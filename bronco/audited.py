@@ -75,7 +75,7 @@ async def gathered(
     chain_id: int,
     vault: str,
 ) -> Outside:
-    """As `sift`, with the heads that the database itself keeps.
+    """As `sift`, with the heads that the database itself keeps; what else is there is no problem.
 
     Raises:
         SourceUnavailable: the database could not be asked.
@@ -83,7 +83,7 @@ async def gathered(
     found = [("the database", KeptHeads(await log.heads_from(1), []))]
     inside = sift(found, signers, chain_id, vault)
     outside = sift(kept, signers, chain_id, vault)
-    return Outside(outside.heads, [*outside.problems, *inside.problems], inside.heads)
+    return Outside(outside.heads, outside.problems, inside.heads)
 
 
 async def examine(

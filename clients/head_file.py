@@ -31,7 +31,6 @@ class HeadFile:
     """
 
     def __init__(self, folder: Path, chain_id: int, vault: str) -> None:
-        self.chain_id, self.vault = chain_id, vault
         self.path = folder / f"audit-heads-{chain_id}-{vault.lower()}.jsonl"
 
     def exists(self) -> bool:

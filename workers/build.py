@@ -29,12 +29,14 @@ from activities.sweep import SweepActivities
 from bronco.metrics import WATCHED_SECONDS
 from bronco.trading import ChainSettings
 from clients.approvals import approved_call, digest_of
+from clients.auditing import why_ignored
 from clients.broker import BrokerClient
 from clients.head_file import HeadFile
 from clients.heads import HeadWatch, Polling
 from clients.keys import UnsignedTx
 from clients.sender import gas_limit_for
 from clients.vault import settle_calldata, terms_of
+from models.audit import SignedHead
 from models.requests import (
     QUEUE_AUDIT,
     QUEUE_CONTROL,
@@ -256,8 +258,15 @@ def _audit(clients: Clients) -> Worker:
     """Where the log is sealed it is signed for, too; one at a time, the file is one."""
     settings = clients.settings
     folder, auditor = settings.audit.directory or Path(), settings.audit.address or ""
-    file = HeadFile(folder, settings.chain.id, settings.chain.vault)
-    activities = AuditActivities(clients.store, clients.signer, file, auditor, AuditReport())
+    chain_id, vault = settings.chain.id, settings.chain.vault
+    file, signers = HeadFile(folder, chain_id, vault), {auditor.lower()}
+
+    def counts(head: SignedHead) -> bool:
+        return not why_ignored(head, signers, chain_id, vault)
+
+    activities = AuditActivities(
+        clients.store, clients.signer, file, auditor, AuditReport(), counts
+    )
     return _worker(clients, QUEUE_AUDIT, _of(activities))
 
 

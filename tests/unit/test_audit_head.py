@@ -8,6 +8,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import auditing
 from activities.auditing import AuditActivities
+from clients.auditing import why_ignored
 from clients.head_file import HeadFile
 from clients.store import Store, upgrade
 from models.audit import SignedHead
@@ -34,6 +35,7 @@ class Office:
             self.file,
             AUDITOR_ADDRESS,
             self.told.append,
+            lambda head: not why_ignored(head, {AUDITOR_ADDRESS.lower()}, CHAIN, VAULT),
         )
 
     async def sign_head(self, head: AuditHead, auditor: str) -> SignedHead:
@@ -159,6 +161,18 @@ async def test_sign_head__file_was_put_back_and_the_log_rewritten__is_not_signed
     result = await office.run()
     assert (result.signed, "entry" in result.fault) == (False, True)
     assert len(office.places) == lines
+
+
+async def test_sign_head__the_database_keeps_what_is_no_head__is_left_out(office: Office) -> None:
+    await office.write(1, 3)
+    await office.run()
+    forged = (await office.store.audit.heads_from(1))[0].model_copy(update={"seq": 9})
+    for place, content in ((8, "{}"), (9, forged.model_dump_json())):
+        row = f"VALUES ({place}, '{content}', '2026-01-05 15:30:00')"
+        await execute(office.store, f"INSERT INTO audit_heads (seq, content, signed_at) {row}")
+    await office.write(4, 5)
+    assert await office.run() == AuditHeadResult(seq=5, signed=True)
+    assert office.places == [3, 5]
 
 
 def put_back(office: Office, lines: int) -> None:
