@@ -166,10 +166,10 @@ async def test_sign_head__file_was_put_back_and_the_log_rewritten__is_not_signed
 async def test_sign_head__the_database_keeps_what_is_no_head__is_left_out(office: Office) -> None:
     await office.write(1, 3)
     await office.run()
-    forged = (await office.store.audit.heads_from(1))[0].model_copy(update={"seq": 9})
-    for place, content in ((8, "{}"), (9, forged.model_dump_json())):
-        row = f"VALUES ({place}, '{content}', '2026-01-05 15:30:00')"
-        await execute(office.store, f"INSERT INTO audit_heads (seq, content, signed_at) {row}")
+    (head,) = await office.store.audit.heads_from(1)
+    await office.store.audit.keep_head(head.model_copy(update={"seq": 9}))
+    row = "VALUES (8, '{}', '2026-01-05 15:30:00')"
+    await execute(office.store, f"INSERT INTO audit_heads (seq, content, signed_at) {row}")
     await office.write(4, 5)
     assert await office.run() == AuditHeadResult(seq=5, signed=True)
     assert office.places == [3, 5]
