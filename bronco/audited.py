@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from clients.auditing import why_ignored
@@ -80,10 +80,9 @@ async def gathered(
     Raises:
         SourceUnavailable: the database could not be asked.
     """
-    found = [("the database", KeptHeads(await log.heads_from(1), []))]
-    inside = sift(found, signers, chain_id, vault)
-    outside = sift(kept, signers, chain_id, vault)
-    return Outside(outside.heads, outside.problems, inside.heads)
+    wanted, found = {signer.lower() for signer in signers}, await log.heads_from(1)
+    inside = [head for head in found if not why_ignored(head, wanted, chain_id, vault)]
+    return replace(sift(kept, signers, chain_id, vault), inside=inside)
 
 
 async def examine(

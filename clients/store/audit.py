@@ -202,11 +202,9 @@ class AuditLog:
 
     async def _doubled(self, head: AuditHead) -> AuditFault | None:
         """Whether places up to the head are taken twice; the unique index may have been dropped."""
-        placed = (col(AuditEntry.seq) > 0, col(AuditEntry.seq) <= head.seq)
-        counted = select(func.count()).where(*placed)
         twice = (
             select(AuditEntry.seq, func.max(AuditEntry.id))
-            .where(*placed)
+            .where(col(AuditEntry.seq) > 0, col(AuditEntry.seq) <= head.seq)
             .group_by(col(AuditEntry.seq))
             .having(func.count() > 1)
             .order_by(col(AuditEntry.seq))
@@ -214,12 +212,10 @@ class AuditLog:
         )
 
         def work(session: Session) -> AuditFault | None:
-            if session.exec(counted).one() == head.seq:
-                return None
             found = session.exec(twice).first()
             return AuditFault(found[0] or 0, found[1] or 0, "its place is taken") if found else None
 
-        return await self._database.read("counting entries with a place", work)
+        return await self._database.read("looking for places taken twice", work)
 
     async def _unsealed(self) -> int:
         counted = select(func.count()).where(col(AuditEntry.seq).is_(None))

@@ -208,7 +208,7 @@ class Orders:
         chosen = (
             select(Order.internal_id, Order.workflow_id)
             .where(col(Order.stage).in_(AT_BROKER), col(Order.internal_id) > after_internal_id)
-            .where(*_in_scope(side, symbol))
+            .where(*_matching(OrderFilter(side=side, symbol=symbol)))
             .order_by(col(Order.internal_id))
             .limit(limit)
         )
@@ -258,7 +258,7 @@ class Orders:
         """Workflow id by request id, of those that are known and in scope. None, "" = all."""
         lowered = {request_id.lower() for request_id in request_ids}
         chosen = select(Order.request_id, Order.workflow_id).where(
-            col(Order.request_id).in_(lowered), *_in_scope(side, symbol)
+            col(Order.request_id).in_(lowered), *_matching(OrderFilter(side=side, symbol=symbol))
         )
         if not lowered:
             return {}
@@ -279,16 +279,6 @@ def _is_request(chain_id: int, vault: str, request_id: str) -> list[ColumnElemen
         col(Order.vault) == vault.lower(),
         col(Order.request_id) == request_id.lower(),
     ]
-
-
-def _in_scope(side: Side | None, symbol: str) -> list[ColumnElement[bool]]:
-    """None, "" = all."""
-    conditions: list[ColumnElement[bool]] = []
-    if side is not None:
-        conditions.append(col(Order.order_type) == side)
-    if symbol:
-        conditions.append(col(Order.symbol) == symbol)
-    return conditions
 
 
 def _names(key: int | str) -> ColumnElement[bool]:

@@ -10,22 +10,19 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from bronco.devchain import ADMIN, dev_key
+from bronco.devchain import ADMIN
 from clients.attesting import MONITOR
-from clients.keystore import create_keystore
-from clients.private import write_private
 from clients.reserve_file import LATEST
 from clients.wallet import ERC20
 from models.money import SHARE_SCALE
 from models.order import OrderStatus, Reason, Stage
 from tests.e2e.desk import SYMBOL, TWO_SHARES, Desk
 from tests.e2e.watching import reconcile
+from tests.keystores import write_keystore
 from tests.shell import Inline
 from tests.waiting import eventually
 
 WHY = {"reason": "the user asked by phone", "who": "ada"}
-_CHEAP = 2**4
-"""Rounds of scrypt: this key protects nothing."""
 
 
 @pytest.fixture
@@ -177,11 +174,8 @@ async def test_shell__reserves_published_and_posted__verify_and_are_on_chain(
 ) -> None:
     await desk.holding()
     await reconcile(desk)
-    write_private(tmp_path / "password", "a b c\n", "password file")
-    key = create_keystore(dev_key(ADMIN), "a b c", work=_CHEAP)
-    write_private(tmp_path / "attestor.json", key, "keystore file")
     bronco = Inline(tmp_path, desk.stack.settings.environment())
-    keys = ("--keystore", "attestor.json", "--password-file", "password")
+    keys = write_keystore(tmp_path, ADMIN)
     published = await bronco("reserves", "publish", *keys, "--directory", "public", "--post")
     assert published.code == 0, published.error
 

@@ -65,7 +65,22 @@ async def claim(store: Store, n: int) -> None:
     assert claimed.kind is ClaimKind.CLAIMED
 
 
+def placed_just_before(
+    table: object, name: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time this is read, the claim of request 1 has just become an order."""
+    read = getattr(table, name)
+
+    async def reading(*arguments: object) -> object:
+        now = datetime.now(UTC)
+        await store.placements.mark(request_id(1), 1, ClaimState.PLACED, now=now)
+        return await read(*arguments)
+
+    monkeypatch.setattr(table, name, reading)
+
+
 async def recall(store: Store, permits: Permits, told: Told, what: Recall = EVERYTHING) -> int:
+    # Redis and Temporal are played.
     activities = RecallActivities(store, permits, told)  # type: ignore[arg-type]
     recalled = await ActivityEnvironment().run(activities.recall_working, what)
     return int(recalled.orders)
@@ -88,13 +103,7 @@ async def test_recall__placed_between_claim_and_row__is_told_once(
     await admit(sqlite_store, 1)
     await claim(sqlite_store, 1)
     permits.remarks = [remark_of(request_id(1), 1)]
-    read = sqlite_store.placements.in_hand
-
-    async def placed_just_before(now: datetime) -> object:
-        await sqlite_store.placements.mark(request_id(1), 1, ClaimState.PLACED, now=now)
-        return await read(now)
-
-    monkeypatch.setattr(sqlite_store.placements, "in_hand", placed_just_before)
+    placed_just_before(sqlite_store.placements, "in_hand", sqlite_store, monkeypatch)
     assert await recall(sqlite_store, permits, told) == 1
     assert told.names == ["order-1"]
 
@@ -105,14 +114,7 @@ async def test_recall__claim_becomes_a_row_meanwhile__is_told(
     """Redis was restarted and has forgotten the permit: the claim is looked at before the rows."""
     await admit(sqlite_store, 1)
     await claim(sqlite_store, 1)
-    read = sqlite_store.orders.working
-
-    async def placed_just_before(side: Side | None, symbol: str, after: int, limit: int) -> object:
-        now = datetime.now(UTC)
-        await sqlite_store.placements.mark(request_id(1), 1, ClaimState.PLACED, now=now)
-        return await read(side, symbol, after, limit)
-
-    monkeypatch.setattr(sqlite_store.orders, "working", placed_just_before)
+    placed_just_before(sqlite_store.orders, "working", sqlite_store, monkeypatch)
     assert await recall(sqlite_store, permits, told) == 1
 
 

@@ -12,8 +12,6 @@ from bronco.cli.backing import read_backing, write_backing
 from bronco.devchain import ADMIN, FIRST_USER, SETTLER, dev_key
 from clients.attesting import MONITOR
 from clients.keys import account_of
-from clients.keystore import create_keystore
-from clients.private import write_private
 from clients.vault import VAULT
 from models.assets import Asset
 from models.errors import Conflict, InvalidInput, SourceUnavailable
@@ -21,12 +19,9 @@ from tests.integration.broker.desk import ACCOUNT, client_of, settings, simulato
 from tests.integration.reconcile.office import Office
 from tests.integration.settlement.rig import Rig
 from tests.integration.vault.desk import SHARE, Desk
+from tests.keystores import write_keystore
 from tests.shell import Inline, Ran
 from tests.waiting import eventually
-
-_CHEAP = 2**4
-"""Rounds of scrypt: these keys protect nothing."""
-
 
 KEYS = {index: account_of(dev_key(index)) for index in (ADMIN, SETTLER, FIRST_USER)}
 
@@ -40,15 +35,11 @@ class Attesting:
         self.directory = directory
         environment = chain.variables() | {"BRONCO_CHAIN_RPC_URLS": self.desk.rpc.url} | changes
         self.shell = Inline(directory, environment)
-        write_private(directory / "password", "a b c\n", "password file")
-        for index in (ADMIN, SETTLER):
-            text = create_keystore(dev_key(index), "a b c", work=_CHEAP)
-            write_private(directory / f"{index}.json", text, "keystore file")
+        self.keys = {index: write_keystore(directory, index) for index in (ADMIN, SETTLER)}
 
     async def __call__(self, *arguments: str, key: int = ADMIN, **changes: str) -> Ran:
         await a_second_later(self.desk)
-        keys = ("--keystore", f"{key}.json", "--password-file", "password")
-        return await self.shell("attest", "AAPL", *keys, *arguments, **changes)
+        return await self.shell("attest", "AAPL", *self.keys[key], *arguments, **changes)
 
     async def kept(self) -> int:
         return await kept(self.desk)

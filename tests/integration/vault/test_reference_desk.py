@@ -11,13 +11,12 @@ from bronco.referencing import DECLARING, ReferenceDesk
 from clients.agreeing import AgreeingVault
 from clients.carrier import CallReverted, Carrier
 from clients.keys import account_of
-from clients.keystore import create_keystore
-from clients.private import write_private
 from clients.vault import VAULT
 from models.assets import Asset
 from models.errors import InvalidInput
 from models.splits import NextSplit
 from tests.integration.vault.desk import FEED, Desk
+from tests.keystores import write_keystore
 from tests.shell import Inline
 
 DAY = 86_400
@@ -126,12 +125,9 @@ async def test_commands__post_too_far_then_within__say_the_numbers(
     desk: Desk, tmp_path: Path
 ) -> None:
     await later(desk, DAY + 1)
-    write_private(tmp_path / "password", "a b c\n", "password file")
-    text = create_keystore(dev_key(ADMIN), "a b c", work=2**4)
-    write_private(tmp_path / "key.json", text, "keystore file")
     environment = desk.chain.variables() | {"BRONCO_CHAIN_RPC_URLS": desk.rpc.url}
     bronco = Inline(tmp_path, environment)
-    keys = ("--keystore", "key.json", "--password-file", "password", "--yes")
+    keys = (*write_keystore(tmp_path, ADMIN), "--yes")
 
     far = await bronco("reference", "post", "AAPL", "247.01", *keys)
     assert far.code == 1
